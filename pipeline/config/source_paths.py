@@ -19,8 +19,11 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
     ".gif",
     ".heic",
     ".heif",
+    ".jfif",
     ".jp2",
     ".mpo",
+    ".pgm",
+    ".ppm",
 }
 """Suffixes of image files, in lower case; whether training can read a file is checked when it is opened."""
 _ANNOTATION_FOLDERS = {"annotation", "annotations", "label", "labels"}

@@ -26,6 +26,7 @@ from pipeline.source.reading.diagnosis import explain_unknown_format
 from pipeline.source.reading.file_tree import format_relative_path, list_subfolders, share_listings
 from pipeline.source.reading.unicode_names import escape_source_text
 from pipeline.source.reading.unlabelled import UNLABELLED_KINDS, is_unlabelled, resolve_unlabelled
+from pipeline.source.split_lists import apply_split_lists
 from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
 
 _MAX_NESTED_FOLDERS: Final = 5
@@ -102,6 +103,8 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
     with share_listings():
         matching, place = ([form], folder) if options.file else _find_formats(form, folder)
         found = _read_best(matching, place, options)
+        if not options.file:  # its images are to be divided
+            found = found._replace(source=apply_split_lists(found.source, place))
     told = *describe_similar_names(found.source), *describe_dropped_objects(found.source)
     told = *told, *describe_numeric_names(found.source, place)
     source = found.source._replace(remarks=(*found.source.remarks, *told))

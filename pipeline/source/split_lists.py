@@ -10,13 +10,17 @@ from typing import Final
 
 from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.text import format_count
-from pipeline.source.reading.file_tree import list_folder_files
+from pipeline.source.reading.file_tree import format_relative_path, list_folder_files, list_subfolders
 from pipeline.source.reading.parsing import read_lines
-from pipeline.source.types import choose_held_out_split, find_split_in_name
+from pipeline.source.types import Source, choose_held_out_split, find_split_in_name
 
 _FLAG: Final = re.compile(r"(.*\S)\s+(?:-1|0|1)")
 """A line of a list for one class: the image, and whether it has an object of the class."""
 _BOTH: Final = "trainval"
+_PLACES: Final = frozenset({"imagesets", "image_sets", "splits", "split", "lists", "meta"})
+"""Names of folders that hold lists, in lower case; they may be in a subfolder, as ImageSets/Main."""
+_MIN_LISTED: Final = 0.5
+"""Lists that name fewer of the images are those of other data."""
 
 
 class SplitLists:
@@ -63,6 +67,11 @@ class SplitLists:
         self._twice += len(splits) > 1
         return choose_held_out_split(splits)
 
+    @property
+    def files(self) -> list[str]:
+        """Return the names of the lists."""
+        return [file.name for file in self._lists]
+
     def list_remarks(self) -> tuple[str, ...]:
         """Return what the user should know, after all images were looked up."""
         unused = [file.name for file in self._lists if file not in self._used and file.stat().st_size]
@@ -79,6 +88,48 @@ class SplitLists:
 def has_split_lists(folder: Path) -> bool:
     """Check for lists of two or more splits."""
     return len({split for _, split in _find_lists(folder)}) > 1
+
+
+def apply_split_lists(source: Source, folder: Path) -> Source:
+    """Take the splits from lists in the source folder, if the format states none; say so.
+
+    Lists that do not divide these images into train and another split are only told of.
+
+    Args:
+        source: A source as its reader returns it.
+        folder: The source folder.
+
+    Raises:
+        UserError: A list is not a text file.
+    """
+    if any(image.split for image in source.images):
+        return source
+    for place in filter(has_split_lists, _list_places(folder)):
+        lists = SplitLists(place)
+        splits = [lists.find_split([image.source]) for image in source.images]
+        named = [split for split in splits if split]
+        inside = "" if place == folder else f"{format_relative_path(place, folder)}/"
+        files = ", ".join(f"{inside}{name}" for name in lists.files)
+        if "train" in named and len(set(named)) > 1 and len(named) >= _MIN_LISTED * len(splits):
+            images = tuple(
+                image._replace(split=split) for image, split in zip(source.images, splits, strict=True)
+            )
+            remarks = (f"the splits are those of {files}", *lists.list_remarks())
+        else:
+            images, found = source.images, ", ".join(sorted(set(named))) or "no split"
+            number = f"{len(named)} of {format_count(len(splits), 'image')}"
+            remarks = (f"{files} not used as splits: they name {number}, for {found}",)
+        return source._replace(images=images, remarks=(*source.remarks, *remarks))
+    return source
+
+
+def _list_places(folder: Path) -> Iterator[Path]:
+    """Yield the folders that may hold lists: the source folder, ImageSets/ and the like, their subfolders."""
+    yield folder
+    for place in list_subfolders(folder):
+        if place.name.lower() in _PLACES:
+            yield place
+            yield from list_subfolders(place)
 
 
 def _find_lists(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from pipeline.core.annotations import RawObjects
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.tasks import Keypoints, Task
+from pipeline.core.text import format_count
 
 _SPLITS: Final = {
     "train": "train",
@@ -128,6 +129,19 @@ def choose_held_out_split(splits: Iterable[str | None]) -> str | None:
     """
     claims = set(splits)
     return next((split for split in _HELD_OUT_FIRST if split in claims), None)
+
+
+def describe_lone_split(claims: Collection[str | None]) -> list[str]:
+    """Tell that names of folders or files state one split alone, which is none; not if all state train.
+
+    Args:
+        claims: The split that such names state of each image.
+    """
+    named = [split for split in claims if split]
+    if len(set(named)) != 1 or named == ["train"] * len(claims):
+        return []
+    images = f"{len(named)} of {format_count(len(claims), 'image')}"
+    return [f"names of files or folders state no split but {named[0]}, for {images}: it is not used as one"]
 
 
 def choose_task_by_outlines(images: Iterable[AnnotatedImage]) -> tuple[Task, tuple[str, ...]]:

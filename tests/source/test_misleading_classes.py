@@ -404,6 +404,30 @@ def test_table_of_makesense_is_read(tmp_path):
     assert read(tmp_path)[2] == RIGHT
 
 
+@pytest.mark.parametrize("first", ["7", "dent"])
+def test_table_of_makesense_may_have_numbers_as_classes(tmp_path, first):
+    sides = ",".join(map(str, SIZE))
+    classes = [first, *("7" if n % 2 == 0 else "12" for n in range(1, 12))]
+    rows = [f"{classes[n]},{','.join(map(str, EXTENTS[n]))},{NAMES[n]}.jpg,{sides}" for n in range(12)]
+    draw_table(tmp_path, rows, "")
+    found = read(tmp_path)[2]
+    assert found == [(name, box) for name, (_, box) in zip(classes, RIGHT, strict=True)]
+
+
+@pytest.mark.parametrize("is_numbered", [True, False])
+def test_numbers_that_are_no_classes_are_not_taken_for_them(tmp_path, is_numbered):
+    sides = ",".join(map(str, SIZE))
+    heads = [
+        f"{n},{','.join(map(str, EXTENTS[n]))}"
+        if is_numbered
+        else f"{','.join(map(str, CORNERS[n]))},{n % 2}"
+        for n in range(12)
+    ]
+    draw_table(tmp_path, [f"{head},{NAMES[n]}.jpg,{sides}" for n, head in enumerate(heads)], "")
+    with pytest.raises(UserError):
+        recognize_source("auto", tmp_path)
+
+
 def test_table_of_automl_is_read_with_its_splits(tmp_path):
     rows = []
     for n, (x1, y1, x2, y2) in enumerate(CORNERS):

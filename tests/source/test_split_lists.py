@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from pipeline.source.recognize_format import read_source
 from pipeline.source.split_lists import SplitLists, has_split_lists
+from tests.sources import SIZE, write_coco_file, write_picture, write_voc_file
 
 
 def write_lists(folder: Path, lists: dict[str, str]) -> SplitLists:
@@ -53,3 +57,50 @@ def test_one_list_alone_divides_nothing(tmp_path):
     assert not has_split_lists(tmp_path)
     write_lists(tmp_path, {"test.txt": "b\n"})
     assert has_split_lists(tmp_path)
+
+
+def write_labelled(folder: Path, form: str, names: str) -> None:
+    """Write an image per letter with one object, in one of four formats."""
+    for name in names:
+        write_picture(folder / f"images/{name}.jpg")
+        if form == "voc":
+            write_voc_file(folder / f"annotations/{name}.xml", [("cat", (11, 21, 50, 60))])
+        if form == "masks":
+            mask = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+            mask[20:60, 10:50] = 255
+            (folder / "masks").mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / f"masks/{name}.png"), mask)
+    if form == "coco":
+        write_coco_file(folder / "labels.json", {f"{name}.jpg": [{}] for name in names}, categories={1: "a"})
+    if form == "csv":
+        rows = "".join(f"{name}.jpg,10,20,50,60,cat\n" for name in names)
+        (folder / "boxes.csv").write_text(f"filename,xmin,ymin,xmax,ymax,class\n{rows}")
+
+
+@pytest.mark.parametrize("form", ["voc", "coco", "masks", "csv"])
+@pytest.mark.parametrize("place", [".", "ImageSets", "ImageSets/Main", "ImageSets/Segmentation", "splits"])
+def test_lists_beside_the_annotations_of_any_format_are_the_splits(tmp_path, form, place):
+    write_labelled(tmp_path, form, "abcd")
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    write_lists(tmp_path / place, {"train.txt": "a\nb\n", "val.txt": "images/c.jpg\n"})
+    source = read_source(form, tmp_path)
+    assert [image.split for image in source.images] == ["train", "train", "val", None]
+
+
+@pytest.mark.parametrize(
+    "lists", [{"train.txt": "a\n", "val.txt": "x\n"}, {"val.txt": "a\nb\n", "test.txt": "c\nd\n"}]
+)
+def test_lists_that_are_no_split_of_these_images_are_told(tmp_path, lists):
+    write_labelled(tmp_path, "coco", "abcd")
+    write_lists(tmp_path, lists)
+    source = read_source("coco", tmp_path)
+    assert {image.split for image in source.images} == {None}
+    assert [remark for remark in source.remarks if "val.txt" in remark]
+
+
+def test_splits_of_folders_win_over_lists(tmp_path):
+    for name, place in (("a", "train"), ("b", "val")):
+        write_picture(tmp_path / place / f"{name}.jpg")
+        write_voc_file(tmp_path / place / f"{name}.xml", [("cat", (11, 21, 50, 60))])
+    write_lists(tmp_path, {"train.txt": "b\n", "val.txt": "a\n"})
+    assert [image.split for image in read_source("voc", tmp_path).images] == ["train", "val"]

@@ -20,7 +20,13 @@ from pipeline.source.reading.flip_pairs import describe_unpaired_keypoints, pair
 from pipeline.source.reading.match_images import MatchingOptions, match_annotations_to_images
 from pipeline.source.reading.shapes import AnnotatedObject
 from pipeline.source.reading.task_inference import TaskPlan, build_raw_objects, infer_task
-from pipeline.source.types import AnnotatedImage, Source, choose_held_out_split, find_split_in_name
+from pipeline.source.types import (
+    AnnotatedImage,
+    Source,
+    choose_held_out_split,
+    describe_lone_split,
+    find_split_in_name,
+)
 
 
 class MatchedImage(NamedTuple):
@@ -52,7 +58,7 @@ def assemble_source(
             f"no image in {folder} has an annotation{first}: put the images beside the annotations"
         )
     refuse_rival_files(_list_rivals(entries) for entries in placed.values() if len(entries) > 1)
-    found = _drop_single_claim(
+    found, split_remarks = _drop_single_claim(
         [
             MatchedImage(path, placed[path], _find_claimed_split(path, placed[path], folder, layout))
             for path in sort_paths(placed)
@@ -67,7 +73,7 @@ def assemble_source(
         plan.names,
         images,
         tuple(defects),
-        (*remarks, *plan.remarks, *unpaired),
+        (*remarks, *split_remarks, *plan.remarks, *unpaired),
         task=plan.task,
         keypoints=keypoints,
     )
@@ -103,10 +109,17 @@ def _find_split_in_folders(place: Path, folder: Path) -> str | None:
     return next((split for split in named if split), None)
 
 
-def _drop_single_claim(found: list[MatchedImage]) -> list[MatchedImage]:
-    """Use splits from folder and file names only if there are two or more different ones."""
-    claims = {one.claim for one in found} - {None}
-    return found if len(claims) > 1 else [one._replace(claim=None) for one in found]
+def _drop_single_claim(found: list[MatchedImage]) -> tuple[list[MatchedImage], list[str]]:
+    """Use splits from folder and file names only if there are two or more different ones.
+
+    Returns:
+        The images; and a remark on a split that is not used, unless the annotations state splits.
+    """
+    if len({one.claim for one in found} - {None}) > 1:
+        return found, []
+    is_split = any(entry.split for one in found for entry in one.entries)
+    remarks = [] if is_split else describe_lone_split([one.claim for one in found])
+    return [one._replace(claim=None) for one in found], remarks
 
 
 def _build_image(one: MatchedImage, folder: Path, plan: TaskPlan) -> AnnotatedImage:

@@ -21,6 +21,10 @@ BACKGROUND_NAMES: Final = {
     *("background", "_background_", "void", "ignore", "__ignore__", "unlabeled", "unlabelled"),
 }
 """Names that stand for background: no class."""
+FIRST_BACKGROUND_NAMES: Final = BACKGROUND_NAMES | {
+    *("none", "other", "others", "bg", "back", "nothing", "no class", "unknown"),
+}
+"""Names of number 0 and of black in masks that stand for background."""
 
 _ROBOFLOW_HEADER: Final = "pixel value"
 """First column of the table of class names that Roboflow exports with masks."""
@@ -35,7 +39,7 @@ def find_class_names(texts: Iterable[Path], *, start: int = 0, keep_blanks: bool
 
     Args:
         texts: Text files; those without class names are skipped.
-        start: Number of the first name in a list without numbers; 0 if the first name means background.
+        start: Number of the first name in a list without numbers; with 1 it is 0 if it means background.
         keep_blanks: Return the names as they are spelled; else without blanks around them.
 
     Returns:
@@ -66,7 +70,7 @@ def _read_class_list(path: Path, start: int) -> dict[int, str]:
     numbered = [_NUMBERED_NAME.match(line.lstrip()) for line in lines]
     if all(numbered):
         return {int(found[1]): found[2] for found in numbered if found}
-    return dict(enumerate(lines, 0 if lines[0].strip().lower() in BACKGROUND_NAMES else start))
+    return dict(enumerate(lines, 0 if lines[0].strip().lower() in FIRST_BACKGROUND_NAMES else start))
 
 
 def check_distinct_names(names: Iterable[str], place: Path | str, *, ignore_blanks: bool = False) -> None:

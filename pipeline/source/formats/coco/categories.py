@@ -46,7 +46,7 @@ def merge_categories(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[
 
 
 def check_categories(files: Mapping[Path, CocoJson], options: ReadOptions) -> tuple[str, ...]:
-    """Refuse files of which many objects have no category; tell of categories with the same name.
+    """Refuse files whose ids do not say what an object is; tell of categories with the same name.
 
     Args:
         files: The parsed files.
@@ -56,7 +56,7 @@ def check_categories(files: Mapping[Path, CocoJson], options: ReadOptions) -> tu
         Remarks on categories of one file with the same name: they are one class.
 
     Raises:
-        UserError: There are such objects.
+        UserError: Many objects have no category or no image, or an id has two meanings.
     """
     remarks: list[str] = []
     for path, file in files.items():
@@ -64,6 +64,8 @@ def check_categories(files: Mapping[Path, CocoJson], options: ReadOptions) -> tu
         for row in _sorted_categories(file):
             ids[_category_name(row)].append(normalize_id(row["id"]))
         _check_image_ids(file, path)
+        _check_repeated_ids(file, path, rows="images", name="file_name", reference="image_id")
+        _check_repeated_ids(file, path, rows="categories", name="name", reference="category_id")
         if options.first_class == "auto":
             _check_ids([number for numbers in ids.values() for number in numbers], file, path)
         remarks += [
@@ -82,6 +84,35 @@ def _check_image_ids(file: CocoJson, path: Path) -> None:
         raise UserError(
             f"no image_id of the {len(stated):,} annotations in {path}, such as {stated[0]!r}, is the id of "
             f"an image in its list, such as {min(listed, default='')!r}: correct the file"
+        )
+
+
+def _check_repeated_ids(file: CocoJson, path: Path, *, rows: str, name: str, reference: str) -> None:
+    """Refuse an id in use that several images or categories have, as in files that were put together.
+
+    Args:
+        file: The parsed file.
+        path: The file.
+        rows: The list whose ids are checked: images or categories.
+        name: What its rows are told apart by.
+        reference: The key by which annotations name an id.
+
+    Raises:
+        UserError: There is such an id.
+    """
+    named: dict[str, set[str]] = defaultdict(set)
+    for row in file[rows]:
+        if row.get(name):
+            named[normalize_id(row.get("id"))].add(str(row[name]))
+    several = [number for number, names in named.items() if len(names) > 1]
+    used = {normalize_id(row.get(reference)) for row in file["annotations"]} if several else set()
+    repeated = [number for number in several if number in used]
+    if repeated:
+        number = repeated[0]
+        raise UserError(
+            f"{path} gives one id to several {rows}, such as {number} to "
+            f"{' and '.join(sorted(named[number])[:_MAX_SHOWN])}: its annotations may belong to any of them; "
+            "give each its own id, and change the annotations"
         )
 
 

@@ -7,19 +7,19 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.source.formats.coco.box_meaning import interpret_boxes
 from pipeline.source.formats.coco.categories import (
-    CategoryIndices,
     check_categories,
     map_category_ids,
     merge_categories,
     normalize_id,
 )
 from pipeline.source.formats.coco.crowds import resolve_crowds
+from pipeline.source.formats.coco.entries import CocoFile, CocoImage
 from pipeline.source.formats.coco.files import (
     describe_unlisted_folders,
     find_coco_files,
@@ -34,6 +34,7 @@ from pipeline.source.formats.coco.objects import (
     name_annotation,
     parse_objects,
 )
+from pipeline.source.formats.coco.splits import assign_folder_splits, drop_lone_split, find_file_split
 from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
 from pipeline.source.plausibility.rival_annotations import refuse_rival_files
 from pipeline.source.reading.file_tree import format_relative_path, sort_paths
@@ -64,40 +65,6 @@ _STANDARD_IMAGE_KEYS: Final = {
     "date_captured",
 }
 """Keys of every COCO image; other keys are further columns, which data.group_by can use."""
-
-
-class CocoFile(NamedTuple):
-    """One annotation file.
-
-    Attributes:
-        path: The file.
-        split: The split that its name or its folder states.
-        data: The JSON.
-        indices: Class indices by category id.
-        image_folders: Where its images may be.
-    """
-
-    path: Path
-    split: str | None
-    data: Mapping[str, Any]
-    indices: CategoryIndices
-    image_folders: tuple[str, ...]
-
-
-class CocoImage(NamedTuple):
-    """One image in one annotation file.
-
-    Attributes:
-        file: The annotation file.
-        image: Its row in `images`.
-        annotations: Its rows in `annotations`.
-        note: How the name of the image file differs from `file_name`.
-    """
-
-    file: CocoFile
-    image: JsonObject
-    annotations: tuple[JsonObject, ...]
-    note: str = ""
 
 
 def matches_folder(folder: Path) -> bool:
@@ -131,9 +98,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         for found in entries.values()
         if len(found) > 1
     )
-    images = _assign_folder_splits(
-        tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
-    )
+    images, split_remarks = _build_images(entries, folder)
     strays = [finding for file in files for finding in _find_stray_annotations(file, folder)]
     unlisted_images = [] if options.file else find_unlisted_images(entries, image_index, folder)
     defects = (*strays, *missing, *unlisted_images)
@@ -142,14 +107,14 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     unlisted = [] if options.file else describe_unlisted_folders(entries, image_index, folder)
     remarks = (
         *(*file_remarks, *crowd_remarks, *box_remarks, *point_remarks, *outside),
-        *(*same_name_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted),
+        *(*same_name_remarks, *split_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted),
     )
     source = Source(names, images, defects, remarks, task, pose.keypoints)
     return refuse_misread_boxes(source, "extent", options.labels)
 
 
 def _build_file(path: Path, data: Mapping[str, Any], names: Sequence[str], folder: Path) -> CocoFile:
-    split = _find_split(path, folder)
+    split = find_file_split(path, folder)
     image_folders = _list_image_folders(path, split or "", folder)
     return CocoFile(path, split, data, map_category_ids(data, names), image_folders)
 
@@ -170,11 +135,6 @@ def _match_images(
         else:
             entries[match.image].append(entry._replace(note=match.note))
     return entries, missing
-
-
-def _find_split(path: Path, folder: Path) -> str | None:
-    folder_names = path.relative_to(folder).parts[-2::-1]  # the innermost first
-    return next(filter(None, map(find_split_in_name, folder_names)), None) or find_split_in_name(path.stem)
 
 
 def _iterate_images(file: CocoFile) -> Iterator[CocoImage]:
@@ -241,6 +201,18 @@ def _path_in_source(name: str) -> str:
     return path.name if path.is_absolute() or ".." in path.parts or ":" in name else str(path)
 
 
+def _build_images(
+    entries: Mapping[Path, list[CocoImage]], folder: Path
+) -> tuple[tuple[AnnotatedImage, ...], list[str]]:
+    """Build the images with the splits that files or folders name; say so if a name is not used."""
+    entries, file_remarks = drop_lone_split(entries)
+    images, folder_remarks = assign_folder_splits(
+        tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
+    )
+    is_split = any(image.split for image in images)
+    return images, [] if is_split else file_remarks or folder_remarks
+
+
 def _build_image(path: Path, entries: list[CocoImage], folder: Path) -> AnnotatedImage:
     splits = {entry.file.split for entry in entries}
     split = choose_held_out_split(splits)
@@ -265,20 +237,6 @@ def _build_image(path: Path, entries: list[CocoImage], folder: Path) -> Annotate
         notes=(*notes, *object_notes),
         columns=_extra_columns(chosen[0].image),
     )
-
-
-def _assign_folder_splits(images: tuple[AnnotatedImage, ...]) -> tuple[AnnotatedImage, ...]:
-    """Use the splits in the images' folder names, if no file states one and the folders name two or more."""
-    if any(image.split for image in images):
-        return images
-    folders = {image.source.rpartition("/")[0] for image in images}
-    splits = {
-        folder: next(filter(None, map(find_split_in_name, folder.split("/")[::-1])), None)
-        for folder in folders
-    }
-    if len({*splits.values()} - {None}) < 2:
-        return images
-    return tuple(image._replace(split=splits[image.source.rpartition("/")[0]]) for image in images)
 
 
 def _extra_columns(image: JsonObject) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 from unicodedata import normalize
 
@@ -103,6 +104,7 @@ _AUTOML_SPLITS: Final = frozenset({"train", "training", "validate", "validation"
 SCORE_COLUMN: Final = "score"
 """What the column of scores of a table without a header is called."""
 _SCORE: Final = re.compile(r"0?[.,]\d+|[01][.,]0*")
+_MIN_NUMBERED: Final = 3
 BOX_PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
 """What tools put before the names of the columns of a box, as normalized."""
 
@@ -188,9 +190,10 @@ def recognize_headerless_row(row: Sequence[str], suffixes: frozenset[str]) -> Cs
 
 def _recognize_tool_row(row: Sequence[str], suffixes: tuple[str, ...]) -> CsvColumns | None:
     """Recognize the tables of makesense.ai (class, x, y, width, height, image, its size) and of AutoML."""
-    if len(row) == 8 and row[5].strip().lower().endswith(suffixes) and not _is_number(row[0]):
+    if len(row) == 8 and row[5].strip().lower().endswith(suffixes):
+        is_class = not _is_number(row[0]) or row[0].strip().isdecimal()
         is_box = all(map(_is_number, (*row[1:5], *row[6:])))
-        return CsvColumns(5, 0, "extent", (1, 2, 3, 4), (6, 7), None, {}) if is_box else None
+        return CsvColumns(5, 0, "extent", (1, 2, 3, 4), (6, 7), None, {}) if is_box and is_class else None
     if (
         len(row) == 11
         and row[0].strip().lower() in _AUTOML_SPLITS
@@ -198,6 +201,24 @@ def _recognize_tool_row(row: Sequence[str], suffixes: tuple[str, ...]) -> CsvCol
     ):
         return CsvColumns(1, 2, "corners", (3, 4, 7, 8), None, 0, {"split": 0})
     return None
+
+
+def is_class_unclear(columns: CsvColumns, rows: Sequence[Sequence[str]]) -> bool:
+    """Check whether numbers before the box may be no classes, but numbers of the rows, or x1 of a box.
+
+    Args:
+        columns: The columns of a table without a header.
+        rows: The cells of each row.
+    """
+    cells = [[cell.strip() for cell in row[:5]] for row in rows]
+    is_numeric = all(len(row) == 5 and row[0].isdecimal() and all(map(_is_number, row)) for row in cells)
+    if columns.label != 0 or len(rows) < _MIN_NUMBERED or not is_numeric:
+        return False
+    values = [[float(cell.replace(",", ".")) for cell in row] for row in cells]
+    first, *_, fifth = zip(*values, strict=True)
+    are_rows = all(after == before + 1 for before, after in pairwise(first))
+    are_corners = all(x1 < x2 and y1 < y2 for x1, y1, x2, y2, _ in values)  # and the class is the fifth
+    return are_rows or (are_corners and len({*first}) > len({*fifth}))
 
 
 def normalize_header(name: str) -> str:

@@ -17,6 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.csv.columns import (
     SCORE_COLUMN,
     CsvColumns,
+    is_class_unclear,
     list_unread_shape_columns,
     recognize_class_columns,
     recognize_columns,
@@ -107,7 +108,7 @@ def load_table(path: Path) -> CsvTable | None:
         in_columns = numbers if found.form != "list" else found.size or ()
         return CsvTable(path, header, found, replace_decimal_commas(rows[1:], in_columns, path), is_latin1)
     bare = recognize_headerless_row(header, IMAGE_SUFFIXES)
-    if bare is None:
+    if bare is None or is_class_unclear(bare, [row for _, row in rows]):
         return None
     rows = replace_decimal_commas(rows, (*bare.box, *(bare.size or ()), *bare.others.values()), path)
     bare = _recognize_scores(bare, rows)

@@ -18,7 +18,13 @@ from pipeline.source.formats.folders.class_folders import ClassFolder, iterate_c
 from pipeline.source.formats.folders.evidence import find_doubt
 from pipeline.source.formats.masks.mask_content import classify_content
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files, list_images
-from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
+from pipeline.source.types import (
+    DEFAULT_OPTIONS,
+    AnnotatedImage,
+    ReadOptions,
+    Source,
+    describe_lone_split,
+)
 
 RECOGNIZED_BY: Final = "a folder of images per class, below train/, val/ and test/ or not"
 
@@ -40,6 +46,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     parts = list(iterate_class_folders(folder))
     files = [(path, part) for part in parts for path in sorted(iterate_files(part.folder))]
     images = [(path, part) for path, part in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if lone_remarks := describe_lone_split([part.split for _, part in images]):
+        images = [(path, part._replace(split=None)) for path, part in images]
     names = tuple(sorted({part.name for _, part in images}))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
@@ -54,7 +62,9 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         for path in unclassified
     ]
     built = tuple(_build_image(path, part, folder=folder, names=names) for path, part in images)
-    return Source(names, built, tuple(defects), tuple(_build_remarks(parts, images)), task="classify")
+    return Source(
+        names, built, tuple(defects), (*lone_remarks, *_build_remarks(parts, images)), task="classify"
+    )
 
 
 def _build_image(path: Path, part: ClassFolder, *, folder: Path, names: tuple[str, ...]) -> AnnotatedImage:

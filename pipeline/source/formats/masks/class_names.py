@@ -12,7 +12,12 @@ from pipeline.core.errors import UserError
 from pipeline.source.formats.masks.official_classes import find_official_classes
 from pipeline.source.formats.masks.values import MaskContent, MaskValue
 from pipeline.source.plausibility.object_numbers import infer_number_meaning
-from pipeline.source.reading.class_lists import BACKGROUND_NAMES, CLASS_LIST_FILES, find_class_names
+from pipeline.source.reading.class_lists import (
+    BACKGROUND_NAMES,
+    CLASS_LIST_FILES,
+    FIRST_BACKGROUND_NAMES,
+    find_class_names,
+)
 from pipeline.source.reading.file_tree import format_relative_path, list_files
 from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
 
@@ -20,17 +25,8 @@ _VOID_NUMBER: Final = 255
 """The class number of pixels without a class, such as the borders in VOC."""
 _COLOR_FILES: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "labelmap.csv", "_classes.csv"}
 _ADE_FILE: Final = "objectinfo150.txt"
-_NO_CLASS: Final = BACKGROUND_NAMES | {
-    "none",
-    "other",
-    "others",
-    "bg",
-    "back",
-    "nothing",
-    "no class",
-    "unknown",
-}
-"""Names of number 0 and of black that stand for background."""
+_MAYBE_CLASSES: Final = ("other", "others", "unknown")
+"""Of the first names that mean background, those that may be a class, too."""
 _RGB: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
 
 
@@ -43,7 +39,7 @@ class ClassTable(NamedTuple):
         dataset: The public dataset that the names are from, if they are in no file.
         remark: What was assumed, if the content of the masks speaks for this dataset.
         background: The number that means background, -1 if none does.
-        unnumbered: The file of names without numbers, the first of which is taken for number 1.
+        unnumbered: The file of names without numbers, if the first of them may be number 1.
     """
 
     colors: Mapping[int, str] = {}
@@ -99,7 +95,7 @@ def load_class_table(folder: Path, masks: Collection[Path]) -> ClassTable:
             background=official.background,
         )
     background = -1 if _is_class(numbers.get(0)) else 0
-    return ClassTable(colors, numbers, background=background, unnumbered="" if 0 in numbers else file)
+    return ClassTable(colors, numbers, background=background, unnumbered=file)
 
 
 def choose_class_names(
@@ -112,6 +108,7 @@ def choose_class_names(
         values: All values but the background.
         palette: The colors of the numbers, as 0xrrggbb, if the masks have a palette.
     """
+    table = _count_from_one(table, values)
     is_binary = set(values) == {("number", _VOID_NUMBER)}
     is_void = not _are_spaced_evenly([value for kind, value in values if kind == "number"])
     used_colors = {value for kind, value in values if kind == "color"}
@@ -129,6 +126,14 @@ def choose_class_names(
     ignored = {value: name for value, name in named.items() if name.lower() in BACKGROUND_NAMES}
     by_value = {value: None if value in ignored else name for value, name in named.items()}
     return MaskClassNames(by_value, tuple(_describe_names(table, ignored, count=len(named))))
+
+
+def _count_from_one(table: ClassTable, values: Collection[MaskValue]) -> ClassTable:
+    """Let a list that begins with a word such as other start at 1, if masks hold as many numbers as names."""
+    names = table.numbers
+    if not table.unnumbered or 0 not in names or (len(names) > 1 and ("number", len(names)) not in values):
+        return table
+    return table._replace(numbers={number + 1: name for number, name in names.items()})
 
 
 def check_white(masks: Mapping[Path, MaskContent]) -> None:
@@ -206,7 +211,7 @@ def _describe_names(table: ClassTable, ignored: Mapping[MaskValue, str], *, coun
         return
     for value, name in ignored.items():
         yield f"pixels of {format_mask_value(value)} belong to no class ({name})"
-    if table.unnumbered and count > 1:
+    if table.unnumbered and 0 not in table.numbers and count > 1:
         first = table.numbers[min(table.numbers)]
         yield f"{table.unnumbered} does not name the background: its first name, {first}, is number 1"
     if not table.colors and not table.numbers:
@@ -222,7 +227,7 @@ def _are_spaced_evenly(numbers: Sequence[int]) -> bool:
 
 
 def _is_class(name: str | None) -> bool:
-    return name is not None and name.lower() not in _NO_CLASS
+    return name is not None and name.lower() not in FIRST_BACKGROUND_NAMES
 
 
 def _read_numbers(texts: Sequence[Path], folder: Path) -> tuple[dict[int, str], str]:
@@ -251,8 +256,9 @@ def _read_numbers(texts: Sequence[Path], folder: Path) -> tuple[dict[int, str], 
 
 
 def _is_plain_list(path: Path, names: Mapping[int, str]) -> bool:
-    """Check for a list of names without numbers that does not begin with the background."""
-    return 1 in names and 0 not in names and path.suffix.lower() != ".csv" and not _starts_with_number(path)
+    """Check for a list of names without numbers that does not surely begin with the background."""
+    may_begin_at_one = names[0].lower() in _MAYBE_CLASSES if 0 in names else 1 in names
+    return may_begin_at_one and path.suffix.lower() != ".csv" and not _starts_with_number(path)
 
 
 def _starts_with_number(path: Path) -> bool:

@@ -11,7 +11,11 @@ from PIL import Image
 from pipeline.source.formats.masks.gray_levels import find_flat_blocks
 from pipeline.source.formats.masks.pixels import MASK_FORMATS, MAX_MASK_PIXELS, MaskPixels, decode_pixels
 
-_MASK_SUFFIXES: Final = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg", ".webp"})
+_MASK_SUFFIXES: Final = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg", ".webp"}) | {
+    ".jfif",
+    ".pgm",
+    ".ppm",
+}
 _FEW_VALUES: Final = 32
 _MAX_VALUES: Final = 256
 _STEP: Final = 8

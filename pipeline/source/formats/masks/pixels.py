@@ -10,7 +10,7 @@ from PIL import Image
 
 MAX_MASK_PIXELS: Final = 100_000_000
 """A larger mask is not decoded."""
-MASK_FORMATS: Final = ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP")
+MASK_FORMATS: Final = ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP", "PPM")
 
 MaskPixels = NDArray[np.integer[Any]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ MOT_NAMES: Final = (
 )
 """Official names of the classes, counted from 1."""
 _MIN_FIELDS: Final = 7
+_WORLD_FIELDS: Final = 10
 _MAX_FRAME: Final = 10_000_000
 
 
@@ -26,7 +28,7 @@ class MotLine(NamedTuple):
         frame: The number of the frame, counted from 1.
         box: left, top, width, height in pixels.
         is_considered: The flag: False for what the benchmark ignores.
-        class_number: The class, counted from 1; 1 if the line states none.
+        class_number: The class, counted from 1; 1 if the line states none, 0 if it states that.
         is_hidden: The object is stated as not visible at all.
     """
 
@@ -35,6 +37,11 @@ class MotLine(NamedTuple):
     is_considered: bool
     class_number: int
     is_hidden: bool
+
+    @property
+    def class_index(self) -> int:
+        """Return the index of the class, from 0; class 0 is read only where there is no other."""
+        return max(0, self.class_number - 1)
 
 
 class SequenceInfo(NamedTuple):
@@ -55,7 +62,7 @@ def parse_line(line: str) -> MotLine:
     Raises:
         ValueError: It is no such line.
     """
-    fields = [field.strip() for field in line.rstrip(", ").split(",")]
+    fields = _split_fields(line)
     if len(fields) < _MIN_FIELDS:
         raise ValueError(f"not frame,track,left,top,width,height,consider: {line[:60]!r}")
     frame = parse_coordinate(fields[0])
@@ -66,8 +73,32 @@ def parse_line(line: str) -> MotLine:
     number = parse_coordinate(fields[7]) if has_class else 1
     hidden = len(fields) == 9 and parse_coordinate(fields[8]) == 0
     return MotLine(
-        int(frame), (left, top, width, height), flag != 0, int(number) if number > 0 else 1, hidden
+        int(frame), (left, top, width, height), flag != 0, int(number) if number >= 0 else 1, hidden
     )
+
+
+def find_tenth_column_class(lines: Iterable[str]) -> int | None:
+    """Return a class that lines of ten fields state, as those of VisDrone do; None in MOT15.
+
+    MOT15 has there the coordinates of the world: -1 each, or fractions and negative numbers among them.
+    """
+    fields = [found for line in lines if len(found := _split_fields(line)) == _WORLD_FIELDS]
+    ends = [end for found in fields if (end := _parse_numbers(found[7:]))]
+    if any(not value.is_integer() or value < -1 for end in ends for value in end):
+        return None
+    return next((int(end[0]) for end in ends if end[0] > 0), None)
+
+
+def _parse_numbers(fields: Iterable[str]) -> list[float]:
+    """Return the numbers; none if one is no number: then the line becomes a finding, or is used without."""
+    try:
+        return [parse_coordinate(field) for field in fields]
+    except ValueError:
+        return []
+
+
+def _split_fields(line: str) -> list[str]:
+    return [field.strip() for field in line.rstrip(", ").split(",")]
 
 
 def read_sequence_info(sequence: Path) -> SequenceInfo:

@@ -17,6 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.mot.lines import (
     MOT_NAMES,
     MotLine,
+    find_tenth_column_class,
     parse_line,
     read_class_names,
     read_sequence_info,
@@ -75,7 +76,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read the sequences of a MOTChallenge dataset.
 
     Raises:
-        UserError: There is no sequence with ground truth, one cannot be read, or none has frames.
+        UserError: There is no sequence with ground truth, one cannot be read, none has frames, or classes are
+            not those of MOTChallenge.
     """
     files = [path for path in list_files(folder, "gt.txt") if _is_ground_truth(path)]
     if not files:
@@ -84,11 +86,12 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     frames = _group_by_folder(images)
     copies = _find_copies(files, folder)
     sequences = [_read_sequence(path, frames) for path in files if path not in copies]
+    zero_remarks = _check_class_zero(sequences)
     entries = [entry for sequence in sequences for entry in _list_entries(sequence, folder)]
     repeated = {image for path in copies for image in frames.get(_get_image_folder(path), {}).values()}
     kept = [image for image in images if image not in repeated]
     layout = MatchingOptions(ImageIndex(kept), class_order=_order_classes(entries))
-    remarks = [*_describe_sequences(sequences), *_describe_copies(copies, folder)]
+    remarks = [*_describe_sequences(sequences), *zero_remarks, *_describe_copies(copies, folder)]
     source = assemble_source(folder, entries, layout, remarks)
     return read_boxes_as_stated(source, "extent", options.labels)
 
@@ -145,7 +148,14 @@ def _load_text(path: Path) -> str:
 def _read_sequence(gt: Path, frames: Mapping[Path, Mapping[int, Path]]) -> MotSequence:
     faulty: dict[int, list[AnnotationNote]] = defaultdict(list)
     lines = []
-    for number, text in enumerate(_load_text(gt).splitlines(), 1):
+    texts = _load_text(gt).splitlines()
+    if (stated := find_tenth_column_class(texts)) is not None:
+        raise UserError(
+            f"{gt} has lines of ten numbers as MOT15, but the eighth is a class, such as class {stated}: "
+            "keep the first eight numbers of each line, and name the classes in gt/labels.txt, the first for "
+            "class 1"
+        )
+    for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
         mark = f"line {number}"
@@ -159,6 +169,30 @@ def _read_sequence(gt: Path, frames: Mapping[Path, Mapping[int, Path]]) -> MotSe
     check_distinct_names(names, gt.with_name("labels.txt"))
     shown = frames.get(gt.parent.parent / info.images, {})
     return MotSequence(gt, lines, faulty, shown, names or MOT_NAMES, 0 if names else 1, info.size)
+
+
+def _check_class_zero(sequences: Sequence[MotSequence]) -> list[str]:
+    """Refuse class 0 beside other classes; alone it is taken for class 1, with a remark.
+
+    Raises:
+        UserError: Objects have class 0 and others.
+    """
+    used: dict[int, MotSequence] = {}
+    for sequence in sequences:
+        for _, line in sequence.lines:
+            if line.is_considered:
+                used.setdefault(line.class_number, sequence)
+    if 0 not in used:
+        return []
+    first = used[0].names[0].strip()
+    if len(used) > 1:
+        raise UserError(
+            f"{used[0].gt} has objects of class 0, and there are others of class {max(used)}: MOTChallenge "
+            f"counts classes from 1 ({first}); add one to each class number"
+        )
+    return [
+        f"all objects have class 0, which MOTChallenge does not have: they are taken for class 1, {first}"
+    ]
 
 
 def _list_entries(sequence: MotSequence, folder: Path) -> list[ImageAnnotations]:
@@ -190,11 +224,11 @@ def _build_entry(
 
 
 def _build_object(line: MotLine, sequence: MotSequence) -> tuple[str, Shape]:
-    if line.class_number > len(sequence.names):
+    if line.class_index >= len(sequence.names):
         raise ValueError(f"class {line.class_number} has no name")
     left, top, width, height = line.box
     x, y = left - sequence.offset, top - sequence.offset
-    return sequence.names[line.class_number - 1], build_box((x, y, x + width, y + height))
+    return sequence.names[line.class_index], build_box((x, y, x + width, y + height))
 
 
 def _order_classes(entries: Sequence[ImageAnnotations]) -> tuple[str, ...]:
@@ -225,8 +259,8 @@ def _describe_sequences(sequences: Sequence[MotSequence]) -> list[str]:
 
 
 def _name_class(line: MotLine, sequence: MotSequence) -> str:
-    number = line.class_number
-    return sequence.names[number - 1].strip() if number <= len(sequence.names) else f"class {number}"
+    is_named = line.class_index < len(sequence.names)
+    return sequence.names[line.class_index].strip() if is_named else f"class {line.class_number}"
 
 
 def _describe_copies(copies: Mapping[Path, str], folder: Path) -> list[str]:

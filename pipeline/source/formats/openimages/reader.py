@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.source.formats.openimages.tables import (
     SUFFIX,
@@ -36,14 +37,14 @@ class ImageRows(NamedTuple):
         path: The table.
         name: The id of the image.
         used: Boxes that are objects.
-        groups: How many boxes around groups are left out.
+        groups: Boxes around groups, which are left out.
         detections: How many boxes of a model are left out.
     """
 
     path: Path
     name: str
     used: Sequence[BoxRow]
-    groups: int
+    groups: Sequence[BoxRow]
     detections: int
 
 
@@ -91,8 +92,9 @@ def _read_table(path: Path, stems: set[str], absent: Counter[str], options: Read
 def _select_rows(path: Path, name: str, rows: Sequence[BoxRow], options: ReadOptions) -> ImageRows:
     """Leave out boxes around groups, and those that a model has found."""
     certain = [row for row in rows if options.predictions == "labels" or not row.is_detection]
+    groups = [row for row in certain if row.is_group and options.crowds != "objects"]
     single = [row for row in certain if options.crowds == "objects" or not row.is_group]
-    return ImageRows(path, name, single, len(certain) - len(single), len(rows) - len(certain))
+    return ImageRows(path, name, single, groups, len(rows) - len(certain))
 
 
 def _is_detected_only(found: ImageRows) -> bool:
@@ -103,7 +105,11 @@ def _is_detected_only(found: ImageRows) -> bool:
 def _build_entry(found: ImageRows, names: Mapping[str, str]) -> ImageAnnotations:
     rows = [(f"line {row.number}", row) for row in found.used]
     objects, notes = collect_objects(rows, lambda row: _build_object(row, names))
-    return ImageAnnotations(found.path, (found.name,), objects, notes, normalized=True)
+    crowds = (
+        AnnotationNote(True, f"line {row.number}: a group, not one object (IsGroupOf)", "crowd")
+        for row in found.groups
+    )
+    return ImageAnnotations(found.path, (found.name,), objects, (*notes, *crowds), normalized=True)
 
 
 def _build_object(row: BoxRow, names: Mapping[str, str]) -> tuple[str, Shape]:
@@ -114,8 +120,8 @@ def _build_object(row: BoxRow, names: Mapping[str, str]) -> tuple[str, Shape]:
 def _describe_rows(rows: Sequence[ImageRows], absent: Counter[str], options: ReadOptions) -> list[str]:
     """Say what is left out, and in how many images."""
     remarks = []
-    if groups := sum(found.groups for found in rows):
-        images = f"{sum(found.groups > 0 for found in rows)} of {format_count(len(rows), 'image')}"
+    if groups := sum(len(found.groups) for found in rows):
+        images = f"{sum(bool(found.groups) for found in rows)} of {format_count(len(rows), 'image')}"
         boxes = format_count(groups, "box")
         remarks.append(
             f"{boxes} around groups (IsGroupOf) in {images} left out (data.crowds={options.crowds}; objects "

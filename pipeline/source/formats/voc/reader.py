@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.config.override_text import quote_override_text
 from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
@@ -41,6 +43,7 @@ RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files with bndbox beside the i
 _XML_FOLDERS: Final = ("annotations", "annotation", "xml", "xmls", "labels")
 _IMAGE_FOLDERS: Final = ("jpegimages", "images", "image", "imgs", "img")
 _MASK_FOLDERS: Final = ("SegmentationClass", "SegmentationObject")
+_MAX_NAMED: Final = 5
 _ROOT_ELEMENT: Final = re.compile(rb"<annotation[\s>]")
 
 
@@ -63,20 +66,24 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a Pascal VOC dataset.
 
     Raises:
-        UserError: There are no annotations, those of several datasets, or boxes that look misread.
+        UserError: There are no annotations, those of several datasets or in folders that would be left out,
+            or boxes that look misread.
     """
     root = _find_root(folder)
     lists = SplitLists(root / "ImageSets" / "Main")
     files, images = [], []
-    for part in _find_parts(root):
+    parts = _find_parts(root)
+    are_splits = len({part.split for part in parts}) > 1
+    for part in parts:
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
         for file in list_files(part.annotations, ".xml"):
             found = read_voc_xml(file)
             place = format_relative_path(file.with_suffix(""), part.annotations)
-            split = part.split or lists.find_split((place, *found.entry.names))
+            split = (part.split if are_splits else None) or lists.find_split((place, *found.entry.names))
             files.append(found._replace(entry=found.entry._replace(split=split)))
+    unread = _check_unread_files(folder, parts, {file.entry.file for file in files}, set(images))
     scores = [item.score for file in files for item in file.objects]
-    remarks = (*lists.list_remarks(), *check_object_scores(scores, options.predictions, folder))
+    remarks = (*lists.list_remarks(), *unread, *check_object_scores(scores, options.predictions, folder))
     in_pixels = options.labels in {"auto", "pixels", "pixel_corners"}
     origin = find_pixel_origin(files) if in_pixels else PixelOrigin(0)
     annotations = [build_annotations(file, origin.first) for file in files]
@@ -102,12 +109,62 @@ def _refuse_inverted(annotations: Sequence[ImageAnnotations], policy: str) -> No
         )
 
 
+def _check_unread_files(
+    folder: Path, parts: Sequence[VocFolder], files: Collection[Path], images: Collection[Path]
+) -> list[str]:
+    """Look for XML files of VOC beside those that are read: refuse them, or tell of them if they are copies.
+
+    Args:
+        folder: The source folder.
+        parts: The folders that are read.
+        files: The XML files that are read.
+        images: The images that may belong to them.
+
+    Raises:
+        UserError: They annotate images that none of the XML files that are read does.
+    """
+    unread = [path for path in list_files(folder, ".xml") if path not in files and _is_voc_xml(path)]
+    if not unread:
+        return []
+    named = sorted({format_relative_path(path.parent, folder) for path in unread})
+    listed = f"{', '.join(named[:_MAX_NAMED])}{' and others' if len(named) > _MAX_NAMED else ''}"
+    read = ", ".join(format_relative_path(part.annotations, folder) for part in parts)
+    what = f"{format_count(len(unread), 'XML file')} in {listed}"
+    if not _have_other_images(unread, folder, files, images):
+        return [f"{what} not read, since those in {read} have the same names"]
+    raise UserError(
+        f"{folder} holds annotations in several folders: those in {read} would be read, and {what} left out; "
+        "put each split into a folder train, val or test (others into train), or all XML files into "
+        "Annotations/ and all images into JPEGImages/"
+    )
+
+
+def _have_other_images(
+    unread: Sequence[Path], folder: Path, files: Collection[Path], images: Collection[Path]
+) -> bool:
+    """Check for an image that only an unread XML file names, or of its name in a folder beside it."""
+    read = {path.stem for path in files}
+    others = {path for path in list_images(folder) if path.parent.name not in _MASK_FOLDERS}
+    stems = {path.stem for path in others}
+    if any(path.stem in stems and path.stem not in read for path in unread):
+        return True
+    places = {(image.stem, place) for image in others - {*images} for place in image.parents}
+    return any(
+        (path.stem, place) in places
+        for path in unread
+        for place in {path.parent, path.parent.parent}
+        if place not in {folder, *folder.parents}
+    )
+
+
 def _find_root(folder: Path) -> Path:
     """Find the folder that holds the annotations: the source folder, or the only such folder in it."""
     found = _find_datasets(folder)
     if len(found) > 1:
+        paths = ",".join(quote_override_text(str(path)) for path in found)
         raise UserError(
-            f"{folder} holds several VOC datasets: set data.source to one of them, such as {found[0]}"
+            f"{folder} holds several VOC datasets: set data.source to one of them, such as {found[0]}; if "
+            f"they hold different images, {shlex.quote(f'data.source=[{paths}]')} reads them as one"
         )
     if not found:
         raise UserError(f"no VOC annotations in {folder}: expected Annotations/*.xml and JPEGImages/")
@@ -143,10 +200,16 @@ def _find_voc_folders(root: Path) -> list[VocFolder]:
         return [unsplit]
     inner = list_subfolders(root)
     splits = [(path, find_split_in_name(path.name)) for path in inner]
-    found = [part for path, split in splits if split and (part := _find_voc_folder(path, split))]
+    found = [part for path, split in splits if split and (part := _find_split_folder(path, split))]
     if not found and any(map(_has_xml_beside_images, inner)):
         return [VocFolder(root, root, None)]
     return found
+
+
+def _find_split_folder(folder: Path, split: str) -> VocFolder | None:
+    """Find the XML files of a split: in its folder, or in one of the same split in it, as train_zip/train."""
+    inner = [path for path in list_subfolders(folder) if find_split_in_name(path.name) == split]
+    return next(filter(None, (_find_voc_folder(path, split) for path in (folder, *inner))), None)
 
 
 def _has_xml_beside_images(folder: Path) -> bool:

@@ -96,7 +96,7 @@ def read_data_yaml(file: Path, *, first_class: str | int = "auto") -> DataYaml:
     ]
     splits = _collect_splits(paths)
     remarks += _describe_paths(paths, splits, file)
-    remarks += _drop_repeated_splits(splits, file)
+    remarks += drop_repeated_splits(splits, file)
     keypoints, keypoint_remarks = parse_kpt_shape(raw, file)
     names = _parse_names(raw, text.get("names"), file, first_class)
     return DataYaml(
@@ -107,7 +107,7 @@ def read_data_yaml(file: Path, *, first_class: str | int = "auto") -> DataYaml:
         tuple(path._replace(prefix=str(raw.get("path") or "")) for path in paths if not path.images),
         keypoints,
         _is_oriented(raw, file),
-        (*remarks, *keypoint_remarks),
+        (*remarks, *_describe_shift(raw, names, file), *keypoint_remarks),
     )
 
 
@@ -129,7 +129,7 @@ def _describe_paths(
             yield f"{file.name} names {path.split}: {path.stated}, but there are no images"
 
 
-def _drop_repeated_splits(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
+def drop_repeated_splits(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
     """Drop a split with the same images as another one; yield a remark for each."""
     for split, other in (("val", "train"), ("test", "train"), ("val", "test")):
         if splits.get(split) and set(splits[split]) == set(splits.get(other, ())):
@@ -184,8 +184,11 @@ def _describe_channels(raw: Mapping[str, Any], file: Path) -> list[str]:
 
 
 def _parse_names(raw: Mapping[str, Any], written: Any, file: Path, first_class: str | int) -> dict[int, str]:
-    """Return the names by class number, as the texts that are written: `off` and `007` stay so."""
-    names = raw.get("names")
+    """Return the names by class number, as the texts that are written: `off` and `007` stay so.
+
+    Names that the file numbers from 0 are numbered from 1 if data.first_class says so, as a list is.
+    """
+    names, lowest = raw.get("names"), int(str(first_class) == "1")
     if not names:
         return {}
     if isinstance(names, dict):
@@ -194,13 +197,21 @@ def _parse_names(raw: Mapping[str, Any], written: Any, file: Path, first_class: 
         values = {int(key): name for key, name in written.items()} if isinstance(written, dict) else {}
         names, written = list(names.values()), [values.get(first + index) for index in range(len(values))]
     else:
-        first = int(str(first_class) == "1")
+        first = lowest
     is_list = isinstance(names, list) and isinstance(written, list)
     if not is_list or not all(map(is_plain_value, names)) or not all(isinstance(n, str) for n in written):
         raise UserError(f"names in {file} are not a list or a mapping of texts: correct them")
     if "" in written:
         raise UserError(f"names in {file} has no name for class {first + written.index('')}: add it")
-    return dict(enumerate(written, first))
+    return dict(enumerate(written, max(first, lowest)))
+
+
+def _describe_shift(raw: Mapping[str, Any], names: Mapping[int, str], file: Path) -> list[str]:
+    """Tell of names that stand at the numbers 0 and up in the file, and are read as 1 and up."""
+    stated = raw.get("names")
+    if not isinstance(stated, dict) or min(map(int, stated), default=0) == min(names, default=0):
+        return []
+    return [f"{file.name} numbers its classes from 0, and data.first_class=1 from 1: {names[1]} is class 1"]
 
 
 def _check_keys(names: Mapping[Any, Any], file: Path, first_class: str | int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.yolo.data_yaml import DataYaml
+from pipeline.source.formats.yolo.data_yaml import DataYaml, drop_repeated_splits
 from pipeline.source.formats.yolo.image_paths import read_image_list
 from pipeline.source.formats.yolo.label_folders import (
     MAX_CHECKED_IMAGES,
@@ -28,7 +28,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.parsing import read_lines
 from pipeline.source.split_lists import SplitLists, has_split_lists
-from pipeline.source.types import find_split_in_name
+from pipeline.source.types import describe_lone_split, find_split_in_name
 
 _MAX_CHECKED_FOLDERS: Final = 5
 
@@ -65,10 +65,12 @@ def read_yolo_folders(folder: Path) -> DataYaml:
     """Read a dataset without data.yaml: obj.data of Darknet, else folders, or lists beside them."""
     darknet = folder / "obj.data"
     if darknet.is_file():
-        return DataYaml(folder, _read_darknet(darknet))
-    splits = _find_splits(folder)
+        listed_splits = _read_darknet(darknet)
+        remarks = tuple(drop_repeated_splits(listed_splits, darknet))
+        return DataYaml(folder, listed_splits, remarks=remarks)
+    splits, lone_remarks = _merge_lone_split(_find_splits(folder))
     if set(splits) != {None} or not has_split_lists(folder):
-        return DataYaml(folder, splits)
+        return DataYaml(folder, splits, remarks=tuple(lone_remarks))
     lists = SplitLists(folder)
     listed: dict[str | None, list[Path]] = defaultdict(list)
     for image in splits[None]:
@@ -125,7 +127,21 @@ def _split_images(folder: Path) -> Iterable[tuple[str | None, list[Path]]]:
     return [(find_split_in_name(folder.name), list_images(folder))]
 
 
-def _read_darknet(file: Path) -> Mapping[str | None, tuple[Path, ...]]:
+def _merge_lone_split(
+    splits: Mapping[str | None, tuple[Path, ...]],
+) -> tuple[Mapping[str | None, tuple[Path, ...]], list[str]]:
+    """Take a split that folder names state alone for none, unless it is train for all images.
+
+    Returns:
+        The images by split; and a remark on a split that is not used.
+    """
+    claims = [split for split, images in splits.items() for _ in images]
+    if remarks := describe_lone_split(claims):
+        return _merge_splits((None, list(images)) for images in splits.values()), remarks
+    return splits, []
+
+
+def _read_darknet(file: Path) -> dict[str | None, tuple[Path, ...]]:
     """Read obj.data: `train = data/train.txt` and `valid = ...` name lists of images."""
     pairs = [line.partition("=")[::2] for line in read_lines(file)]
     lists = [
@@ -138,7 +154,7 @@ def _read_darknet(file: Path) -> Mapping[str | None, tuple[Path, ...]]:
     )
 
 
-def _merge_splits(parts: Iterable[tuple[str | None, list[Path]]]) -> Mapping[str | None, tuple[Path, ...]]:
+def _merge_splits(parts: Iterable[tuple[str | None, list[Path]]]) -> dict[str | None, tuple[Path, ...]]:
     splits: dict[str | None, tuple[Path, ...]] = defaultdict(tuple)
     for split, images in parts:
         splits[split] += tuple(images)

@@ -33,7 +33,7 @@ def parse_kpt_shape(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | Non
     count, dims = _parse_shape(raw["kpt_shape"], file)
     stated = _parse_names(raw, count, file)
     names = stated or name_unnamed_keypoints(count)
-    if raw.get("flip_idx") is not None:
+    if raw.get("flip_idx") not in (None, []):  # templates leave an empty list
         flip = _parse_flip_idx(raw["flip_idx"], count, file)
         if not stated and pair_keypoints_by_name(names) != flip:  # they are not those of a person in COCO
             names = tuple(f"point_{index}" for index in range(count))

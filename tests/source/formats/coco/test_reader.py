@@ -76,7 +76,28 @@ def test_images_are_found_in_folders_of_common_exporters(tmp_path, file, image):
     sources.write_coco_file(tmp_path / file, {"x.jpg": [{}]}, categories={1: "a"})
     source = read_source("coco", tmp_path)
     assert objects_by_image(source) == {image: [("a", 10, 20, 50, 60)]}
-    assert source.images[0].split == "val"
+    assert source.images[0].split is None  # one split alone is none
+    assert [remark for remark in source.remarks if "no split but val" in remark]
+
+
+@pytest.mark.parametrize("files", [("train", "extra"), ("site_a", "field_test"), ("train", "train_2")])
+def test_split_that_only_some_files_name_is_none(tmp_path, files):
+    for name in files:
+        write_picture(tmp_path / f"images/{name}.jpg")
+        sources.write_coco_file(
+            tmp_path / f"annotations/{name}.json", {f"{name}.jpg": [{}]}, categories={1: "a"}
+        )
+    source = read_source("coco", tmp_path)
+    assert [image.split for image in source.images] == [None, None]
+    assert len(source.remarks) == ("train_2" not in files)
+
+
+def test_image_in_two_files_of_which_one_names_a_split_keeps_all_objects(tmp_path):
+    write_picture(tmp_path / "images/x.jpg")
+    for file, box in (("train", [10, 20, 40, 40]), ("extra", [0, 0, 9, 9])):
+        sources.write_coco_file(tmp_path / f"{file}.json", {"x.jpg": [{"bbox": box}]}, categories={1: "a"})
+    [boxes] = objects_by_image(read_source("coco", tmp_path)).values()
+    assert sorted(boxes) == [("a", 0, 0, 9, 9), ("a", 10, 20, 50, 60)]
 
 
 @pytest.mark.parametrize("name", ["/home/somebody/x.jpg", "../../x.jpg", "C:\\pictures\\x.jpg"])
@@ -112,6 +133,32 @@ def test_files_with_different_category_ids_are_merged_by_name(tmp_path):
     source = read_source("coco", tmp_path)
     assert [source.names[image.raw.classes[0]] for image in source.images] == ["b", "a"]
     assert sorted(source.names) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("key", "second", "named"),
+    [
+        ("images", {"id": 0, "file_name": "y.jpg"}, "x.jpg and y.jpg"),
+        ("categories", {"id": 1, "name": "c"}, "a and c"),
+        ("images", {"id": "0", "file_name": "x.jpg"}, None),
+        ("categories", {"id": 1.0, "name": "a"}, None),
+        ("images", {"id": 7, "file_name": "y.jpg"}, None),
+        ("categories", {"id": 2, "name": "c"}, None),
+    ],
+)
+def test_one_id_of_two_different_entries_in_use_is_refused(tmp_path, key, second, named):
+    write_dataset(tmp_path, {"x.jpg": [{"category_id": 1}]})
+    write_picture(tmp_path / "train/y.jpg")
+    file = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(file.read_text())
+    file.write_text(json.dumps({**data, key: [*data[key], second]}))
+    if named:
+        with pytest.raises(UserError, match=named):
+            read_source("coco", tmp_path)
+    else:
+        found = objects_by_image(read_source("coco", tmp_path))
+        assert found["train/x.jpg"][0] == ("a", 10, 20, 50, 60)
+        assert not found.get("train/y.jpg")
 
 
 @pytest.mark.parametrize(
@@ -722,6 +769,8 @@ def test_image_of_a_split_that_a_file_without_a_split_lists_too_is_said_in_words
     write_picture(tmp_path / "images/x.jpg")
     sources.write_coco_file(tmp_path / "train.json", {"x.jpg": [{}]}, categories={1: "a"})
     sources.write_coco_file(tmp_path / "all.json", {"x.jpg": [{}, {}]}, categories={1: "a"})
+    write_picture(tmp_path / "images/y.jpg")
+    sources.write_coco_file(tmp_path / "test.json", {"y.jpg": [{}]}, categories={1: "a"})
     source = read_source("coco", tmp_path)
     assert list_reasons(source) == ["listed in train and in no split: kept in train alone"]
 

@@ -102,6 +102,12 @@ def test_fewer_than_two_classes_are_refused(tmp_path, names):
         read_source("folders", folders(tmp_path, *names))
 
 
+def test_one_split_alone_is_none(tmp_path):
+    source = read_source("folders", folders(tmp_path, "val/cat/1.jpg", "val/dog/1.jpg"))
+    assert {image.split for image in source.images} == {None}
+    assert [remark for remark in source.remarks if "no split but val" in remark]
+
+
 @pytest.mark.parametrize("names", [("images/1.jpg", "samples/1.png"), ("train/1.jpg", "val/2.jpg")])
 def test_folders_of_other_formats_are_not_classes(tmp_path, names):
     folders(tmp_path, *names)

@@ -17,6 +17,7 @@ from pipeline.source.formats.masks import reader, values
 from pipeline.source.formats.masks.reader import matches_folder, read_folder
 from pipeline.source.formats.masks.values import LARGE_MASK_LOCK, read_mask
 from pipeline.source.reading.trace_mask import trace_mask_outline
+from pipeline.source.recognize_format import recognize_source
 from tests.readings import (
     check_corrupted_source,
     corrupted_bytes,
@@ -201,12 +202,45 @@ def test_masks_of_very_many_images_are_recognized(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("lines", "name"),
-    [("background\ncat\n", "cat"), ("cat\ndog\n", "cat"), ("0 none\n1 cat\n", "cat"), ("1: cat\n", "cat")],
+    [
+        ("background\ncat\n", "cat"),
+        ("unknown\n", "unknown"),
+        ("cat\ndog\n", "cat"),
+        ("0 none\n1 cat\n", "cat"),
+        ("1: cat\n", "cat"),
+    ],
 )
 def test_class_list_names_numbers(tmp_path, lines, name):
     write(tmp_path, painted((1, 10, 20, 50, 60)))
     (tmp_path / "classes.txt").write_text(lines)
     assert read_folder(tmp_path).names == (name,)
+
+
+@pytest.mark.parametrize("suffix", ["pgm", "ppm"])
+def test_portable_maps_are_masks(tmp_path, suffix):
+    write_picture(tmp_path / "images/x.ppm")
+    square = np.repeat(SQUARE[:, :, None], 3, axis=2) if suffix == "ppm" else SQUARE
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(square).save(tmp_path / f"masks/x.{suffix}")
+    form, source = recognize_source("auto", tmp_path)
+    assert (form, source.task, len(source.images), source.defects) == ("masks", "segment", 1, ())
+
+
+@pytest.mark.parametrize("first", ["bg", "None", "other", "back", "no class", "unknown", "nothing"])
+@pytest.mark.parametrize("value", [1, 255])
+def test_first_name_that_means_background_is_number_0(tmp_path, first, value):
+    write(tmp_path, painted((value, 10, 20, 50, 60)))
+    (tmp_path / "classes.txt").write_text(f"{first}\ncrack\n")
+    assert read_folder(tmp_path).names == ("crack",)
+
+
+@pytest.mark.parametrize(("first", "named"), [("other", ("other", "crack")), ("bg", ("crack", "class_2"))])
+def test_other_is_a_class_if_the_masks_have_as_many_numbers(tmp_path, first, named):
+    write(tmp_path, painted((1, 10, 20, 50, 60), (2, 60, 5, 70, 15)))
+    (tmp_path / "classes.txt").write_text(f"{first}\ncrack\n")
+    source = read_folder(tmp_path)
+    assert source.names == named
+    assert len(source.remarks) == (first == "other")  # that its first name is number 1
 
 
 def test_roboflow_tables_name_numbers(tmp_path):

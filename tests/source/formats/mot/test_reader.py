@@ -74,6 +74,37 @@ def test_mot15_has_pedestrians_alone(tmp_path):
     assert get_boxes_by_path(read_folder(tmp_path))["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,1,11,21,40,30,1,-5.5616,3,0\n1,1,11,21,40,30,0,4,3,0\n",
+        "1,1,11,21,40,30,1,-1.0,-1,-1\n",
+        "1,1,11,21,40,30,1,0,0,0\n",
+    ],
+)
+def test_mot15_may_have_coordinates_of_the_world(tmp_path, text):
+    write(tmp_path, text)
+    assert get_boxes_by_path(read_folder(tmp_path))["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
+
+
+def test_class_in_a_line_of_ten_numbers_is_refused(tmp_path):
+    write(tmp_path, "1,0,593,43,174,190,1,4,0,0\n1,1,11,21,40,30,1,1,0,1\n")
+    with pytest.raises(UserError, match=r"eighth .*class 4:"):
+        read_folder(tmp_path)
+
+
+def test_class_0_beside_others_is_refused(tmp_path):
+    write(tmp_path, "1,1,11,21,40,30,1,0,1\n1,2,12,22,40,30,1,1,1\n")
+    with pytest.raises(UserError, match="class 0"):
+        read_folder(tmp_path)
+
+
+def test_class_0_alone_is_told(tmp_path):
+    source = read_folder(write(tmp_path, "1,1,11,21,40,30,1,0,1\n1,2,12,22,40,30,0,3,1\n"))
+    assert get_boxes_by_path(source)["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
+    assert [remark for remark in source.remarks if "class 0" in remark]
+
+
 def test_export_of_cvat_has_its_own_classes_and_counts_from_zero(tmp_path):
     write(tmp_path, "1,1,11,21,40,30,1,2,1.0\n", info="")
     (tmp_path / "gt/labels.txt").write_text("cat\ndog\n")

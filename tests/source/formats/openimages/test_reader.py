@@ -55,6 +55,14 @@ def test_boxes_around_groups_are_left_out_and_counted(tmp_path, crowds, count):
     )
 
 
+def test_image_with_a_group_alone_is_no_background(tmp_path):
+    group = ROW.replace("0,0,0,0,0\n", "0,0,1,0,0\n")
+    rows = ROW + group.replace("000a", "000b")
+    source = read_folder(write(tmp_path, rows, pictures=("000a", "000b")))
+    notes = {image.path.stem: [(n.dropped, n.kind) for n in image.notes] for image in source.images}
+    assert notes == {"000a": [], "000b": [(True, "crowd")]}
+
+
 @pytest.mark.parametrize(("predictions", "count"), [("ignore", 1), ("labels", 2)])
 def test_detections_are_labels_only_if_asked_for(tmp_path, predictions, count):
     source = read_folder(

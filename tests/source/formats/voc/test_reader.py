@@ -287,8 +287,58 @@ def test_no_dataset_or_several_datasets_are_refused(tmp_path):
         read_source("voc", tmp_path)
     for name in ("VOC2007", "VOC2012"):
         write_dataset(tmp_path / name, {"x": []})
-    with pytest.raises(UserError, match=r"several VOC datasets: set data.source to one of them"):
+    with pytest.raises(UserError, match=r"data\.source=\[.*VOC2007,.*VOC2012\]"):
         read_source("voc", tmp_path)
+
+
+def write_pairs(folder, pairs):
+    """Write an image x.jpg or the named one into each place, and an XML file of its name into the other."""
+    for xml, image in pairs:
+        write_picture(folder / image)
+        sources.write_voc_file(folder / xml, [("cat", (11, 21, 50, 60))])
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("annotations/x.xml", "images/x.jpg"), ("test/annotations/y.xml", "test/images/y.jpg")],
+        [("annotations/x.xml", "images/x.jpg"), ("test/annotations/x.xml", "test/images/x.jpg")],
+        [("train/x.xml", "train/x.jpg"), ("valid/y.xml", "valid/y.jpg"), ("batch2/x.xml", "batch2/x.jpg")],
+        [("annotations/x.xml", "images/x.jpg"), ("val_annotations/y.xml", "val_images/y.jpg")],
+        [("annotations/x.xml", "images/x.jpg"), ("annotations_2/y.xml", "images/y.jpg")],
+    ],
+)
+def test_annotated_images_beside_those_that_would_be_read_are_refused(tmp_path, pairs):
+    write_pairs(tmp_path, pairs)
+    with pytest.raises(UserError, match=r"1 XML file in (test/annotations|batch2|val_annotations|annot.*_2)"):
+        read_source("voc", tmp_path)
+
+
+def test_copies_of_the_annotations_are_told(tmp_path):
+    write_pairs(tmp_path, [("annotations/x.xml", "images/x.jpg"), ("old/x.xml", "images/x.jpg")])
+    (tmp_path / "annotations.xml").write_text("<annotations></annotations>")
+    source = read_source("voc", tmp_path)
+    assert objects_by_image(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert [remark for remark in source.remarks if "1 XML file in old" in remark]
+
+
+def test_splits_in_folders_of_their_own_are_read_as_one(tmp_path):
+    write_pairs(
+        tmp_path,
+        [("train_zip/train/x.xml", "train_zip/train/x.jpg"), ("test_zip/test/y.xml", "test_zip/test/y.jpg")],
+    )
+    source = read_source("auto", tmp_path)
+    assert {image.source: image.split for image in source.images} == {
+        "train_zip/train/x.jpg": "train",
+        "test_zip/test/y.jpg": "test",
+    }
+
+
+def test_one_split_alone_is_none(tmp_path):
+    write_pairs(tmp_path, [("test/annotations/x.xml", "test/images/x.jpg")])
+    source = read_source("voc", tmp_path)
+    assert [image.split for image in source.images] == [None]
+    assert [remark for remark in source.remarks if "no split but test, for 1 of 1 image" in remark]
 
 
 def test_valid_data_equals_the_result_of_supervision(tmp_path):

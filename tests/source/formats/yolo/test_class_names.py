@@ -52,6 +52,16 @@ def test_label_studio_numbers_from_1_name_the_classes(tmp_path):
     assert get_names(source) == {"x0": ["car"], "x1": ["person"], "x2": ["truck"]}
 
 
+def test_mapping_from_0_is_counted_from_1_where_the_labels_are(tmp_path):
+    write_export(tmp_path, [1, 2], names={0: "scratch", 1: "dent"}, train="images")
+    with pytest.raises(UserError, match=r"data\.first_class=1"):
+        read_source("yolo", tmp_path)
+    source = read_source("yolo", tmp_path, ReadOptions(first_class=1))
+    assert source.names == ("scratch", "dent")
+    assert get_names(source) == {"x0": ["scratch"], "x1": ["dent"]}
+    assert len(source.remarks) == 1  # that the numbers of data.yaml are shifted
+
+
 def test_label_studio_files_that_agree_need_no_remark(tmp_path):
     write_export(tmp_path, [0, 1], notes=[(0, "car"), (1, "van")], classes=["car", "van"])
     source = read_source("auto", tmp_path)

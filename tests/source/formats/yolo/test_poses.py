@@ -52,6 +52,17 @@ def test_points_without_visibility_and_kpt_shape_are_refused(tmp_path, count):
     assert read_source("yolo", tmp_path).task == "pose"
 
 
+@pytest.mark.parametrize("stated", [[], None])
+def test_empty_flip_idx_is_none(tmp_path, stated):
+    names = {0: ["left_eye", "right_eye"]}
+    text = draw_poses(2, [2, 2])
+    data = {"kpt_shape": [2, 3], "kpt_names": names, "flip_idx": stated}
+    sources.write_yolo_source(tmp_path, {"one": text}, train="images", **data)
+    source = read_source("yolo", tmp_path)
+    assert source.keypoints.flip == (1, 0)
+    assert [remark for remark in source.remarks if "no flip_idx" in remark]
+
+
 def test_confidences_of_points_without_kpt_shape_are_refused(tmp_path):
     text = draw_poses(4, [0.91, 0.42, 0.73, 0.08])
     sources.write_yolo_source(tmp_path, {"one": text}, train="images")

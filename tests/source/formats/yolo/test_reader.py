@@ -196,6 +196,29 @@ def test_darknet_obj_data_is_read(tmp_path):
     assert splits_by_image(source) == {"obj_train_data/one.jpg": "train", "obj_train_data/two.jpg": "val"}
 
 
+@pytest.mark.parametrize("place", ["images/val", "test/images"])
+def test_one_split_alone_is_none(tmp_path, place):
+    write_picture(tmp_path / place / "one.jpg")
+    label = tmp_path / place.replace("images", "labels") / "one.txt"
+    label.parent.mkdir(parents=True)
+    label.write_text(LABEL)
+    source = read_source("yolo", tmp_path)
+    assert splits_by_image(source) == {f"{place}/one.jpg": None}
+    assert [remark for remark in source.remarks if "no split but" in remark]
+
+
+def test_darknet_list_that_serves_twice_is_train_alone(tmp_path):
+    write_picture(tmp_path / "obj_train_data/one.jpg")
+    (tmp_path / "obj_train_data/one.txt").write_text(LABEL)
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+    (tmp_path / "obj.data").write_text("train = data/train.txt\nvalid = data/train.txt\n")
+    (tmp_path / "train.txt").write_text("data/obj_train_data/one.jpg\n")
+    source = read_source("auto", tmp_path)
+    assert splits_by_image(source) == {"obj_train_data/one.jpg": "train"}
+    assert not source.images[0].notes
+    assert len(source.remarks) == 1  # that obj.data names the same images twice
+
+
 @pytest.mark.parametrize("place", ["", "train"])
 def test_images_and_labels_in_one_folder_without_data_yaml_are_read(tmp_path, place):
     write_picture(tmp_path / place / "one.jpg")
