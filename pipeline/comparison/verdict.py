@@ -53,7 +53,7 @@ def judge_difference(
             f"no difference shown for {label}, since several models are compared (p {p:.2f}): {amount}",
             None,
         )
-    if not estimate.difference and not estimate.error:
+    if not estimate.difference and not estimate.image_variance:
         sentence = f"no difference: {label} scores the same on all {format_count(images, 'image')}"
         return Judgment("no difference shown", sentence, None)
     if estimate.groups < 2:

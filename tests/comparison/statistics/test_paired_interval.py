@@ -181,6 +181,20 @@ def test_a_single_training_is_taken_to_vary_as_the_others_seeds_do():
     assert pooled.freedom == pytest.approx(2, abs=0.1)  # one variance, of three trainings
 
 
+def test_two_single_trainings_are_taken_to_vary_as_the_seeds_of_further_models_do():
+    shared = np.random.default_rng(6).random(50)
+    spread, narrow = np.array([-0.05, 0.0, 0.05]), np.array([-0.01, 0.01])
+    resamples = resample_groups(np.arange(50), 300, seed=0)
+    others = [means(shared + offsets[:, None], resamples) for offsets in (spread, narrow, np.zeros(1))]
+    found = estimate(shared, shared, times=300, evidence=Evidence(50, others=others))
+    variance = (2 * 0.05**2 + 0.02**2 / 2) / 3
+    assert found.seed_variance == pytest.approx(2 * variance, rel=0.02)
+    assert found.freedom == pytest.approx(3, abs=0.1)
+    own = Evidence(50, others=others[:1])
+    pooled = estimate(shared + narrow[:, None], shared, times=300, evidence=own)
+    assert pooled.seed_variance == pytest.approx(1.5 * 0.02**2 / 2, rel=0.02)  # the pair's own seeds
+
+
 def test_needed_images_have_a_power_of_eighty_percent():
     found = estimate(*np.random.default_rng(7).random((2, 50)))
     wanted = estimate_needed_images(found, 50)
