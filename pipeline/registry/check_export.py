@@ -101,7 +101,7 @@ def _judge_beside_champion(
         resamples=choose_resamples(config.evaluate),
         seed=config.seed,
     )
-    checks = judge_comparison(comparison, wanted.rules)
+    checks = judge_comparison(comparison, wanted.rules, found.names)
     failed = [check for check in checks if not check.passed]
     sentences = "; ".join(check.sentence for check in (failed or checks[:1]))
     return GateCheck("export", not failed, f"{name}: {sentences}")
