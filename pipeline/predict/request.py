@@ -33,24 +33,26 @@ class PredictionRequest:
 
 def list_deciding_settings(request: PredictionRequest) -> dict[str, Any]:
     """Return what decides the results, as JSON: a folder is continued only with the same."""
-    settings = request.chosen.settings
+    settings, classifies = request.chosen.settings, request.chosen.iteration.task == "classify"
+    named = ("imgsz",) if classifies else ("imgsz", "conf", "iou", "max_det")
     tiles = {"tile": settings.get("tile"), "overlap": settings.get("overlap")} if settings.get("tile") else {}
     return {
         "model": request.chosen.iteration.label,
         "weights": hash_path(request.chosen.weights),
         "sources": [str(path.resolve()) for path in request.sources],
         "formats": sorted(request.formats),
-        **{key: settings[key] for key in ("imgsz", "conf", "iou", "max_det")},
+        **{key: settings[key] for key in named},
         **tiles,
     }
 
 
 def describe_chosen_model(chosen: ChosenModel) -> dict[str, Any]:
-    """Return what COCO JSON says about the model."""
+    """Return what COCO JSON says about the model; of classify there is no threshold."""
     settings = chosen.settings
+    threshold = {} if chosen.iteration.task == "classify" else {"conf": settings["conf"]}
     return {
         "model": chosen.iteration.label,
         "run": chosen.iteration.run_id,
-        "conf": settings["conf"],
+        **threshold,
         "imgsz": settings["imgsz"],
     }
