@@ -34,6 +34,8 @@ def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference
 def label_differences(old: Iteration, new: Iteration) -> list[str]:
     """Return what differs in `new`, briefly: `lr0=0.004`, `other data`, `other code`.
 
+    `other test data`: both were trained on the same dataset, and evaluated on another one.
+
     `other keys`: only one of them has some keys, as after a change of conf/.
 
     Args:
@@ -48,6 +50,8 @@ def label_differences(old: Iteration, new: Iteration) -> list[str]:
         labels.append("other keys")
     if old.data and new.data and old.data != new.data:
         labels.append("other data")
+    elif len({tested for each in (old, new) if (tested := each.facts.get("tested") or each.data)}) > 1:
+        labels.append("other test data")
     if has_other_code(old, new):
         labels.append("other code")
     return labels
