@@ -58,9 +58,17 @@ def label_differences(old: Iteration, new: Iteration) -> list[str]:
 
 
 def has_other_code(old: Iteration, new: Iteration) -> bool | None:
-    """Check whether pipeline/ differed in two runs; None where it is unknown, as with uncommitted changes."""
+    """Check whether pipeline/ differed in two runs.
+
+    Returns:
+        None where it is unknown: with uncommitted changes, without a commit, and with commits of which one is
+        not in this clone.
+    """
     if old.facts.get("dirty") or new.facts.get("dirty"):
         return None
+    commits = old.facts.get("commit"), new.facts.get("commit")
+    if all(commits) and commits[0] == commits[1]:
+        return False
     codes = old.facts.get("code"), new.facts.get("code")
     return codes[0] != codes[1] if all(codes) else None
 

@@ -97,15 +97,19 @@ def read_workspace() -> Iteration:
         facts = parse_training_facts((FINETUNED_FOLDER / TRAINING_FACTS_FILE).read_bytes())
     except FileNotFoundError:
         raise UserError(f"the workspace has no {FINETUNED_FOLDER}: run `dvc repro` first") from None
+    found = add_training_facts(found, facts)
+    if found.data:
+        return found
     try:
-        data: str | None = read_manifest(PREPARED_FOLDER, verify_files=False).digest
+        return replace(found, data=read_manifest(PREPARED_FOLDER, verify_files=False).digest)
     except UserError:
-        data = None
-    return replace(add_training_facts(found, facts), data=data)
+        return found
 
 
 def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iteration:
     """Add what run.json says about the training and its weights.
+
+    That of an earlier version does not say the dataset; data/prepared beside the weights need not be it.
 
     Args:
         iteration: What else is known.
@@ -118,6 +122,7 @@ def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iterat
         task=next((task for task in TASKS if task == facts.get("task")), iteration.task),
         names=tuple(map(str, names)) if isinstance(names, list) else iteration.names,
         run_id=iteration.run_id or facts.get("run_id"),
+        data=facts.get("data") or iteration.data,
         sha256=hashes.get("best") if isinstance(hashes, dict) else iteration.sha256,
         facts={**iteration.facts, "key": facts.get("key"), "base": _find_base_hash(facts)},
     )
@@ -189,12 +194,13 @@ def _add_recorded_facts(iteration: Iteration) -> Iteration:
             f"{iteration.reference} has no fine-tuned weights: no dvc.lock with {FINETUNED_FOLDER} "
             "was committed there"
         )
+    iteration = add_training_facts(iteration, _read_training_facts(iteration.reference, commit))
+    if iteration.data:
+        return iteration
     try:
-        data: str | None = read_manifest_at_revision(commit).digest
+        return replace(iteration, data=read_manifest_at_revision(commit).digest)
     except UserError:  # the images are elsewhere, which matters to few questions
-        data = None
-    facts = _read_training_facts(iteration.reference, commit)
-    return replace(add_training_facts(iteration, facts), data=data)
+        return iteration
 
 
 def _read_training_facts(reference: str, commit: str) -> dict[str, Any]:

@@ -80,13 +80,31 @@ def test_p_values_have_three_decimals(p, text):
 
 
 def test_what_one_training_or_several_allow_to_say_is_a_remark():
-    one, two = Iteration("a", "run", "a"), Iteration("b", "run", "b")
+    commit = {"commit": "1" * 40}
+    one, two = (Iteration(name, "run", name, facts=commit) for name in "ab")
     assert "one training each" in remark_on_seeds([Candidate("A", (one,)), Candidate("B", (two,))])[0]
     assert "seeds of A" in remark_on_seeds([Candidate("A", (one,)), Candidate("B", (one, two))])[0]
     assert remark_on_seeds([Candidate("A", (one, two)), Candidate("B", (one, two))]) == []
-    edited = replace(two, facts={"dirty": True})
-    [remark] = remark_on_seeds([Candidate("A", (one, edited)), Candidate("B", (one, two))])
-    assert "the trainings of A had the same code is not known" in remark
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"commit": "1" * 40, "dirty": True}, "not committed"),
+        ({"commit": "2" * 40}, "not in this clone"),
+        ({}, "no commit"),
+        ({"commit": "1" * 40}, ""),
+        ({"commit": "2" * 40, "code": "c"}, ""),
+    ],
+)
+def test_trainings_of_which_nobody_knows_that_they_had_the_same_code_are_a_remark(facts, why):
+    one = Iteration("a", "run", "a", facts={"commit": "1" * 40, **({"code": "c"} if "code" in facts else {})})
+    pooled = Candidate("A", (one, Iteration("b", "run", "b", facts=facts)))
+    found = remark_on_seeds([pooled, Candidate("B", (one, one))])
+    assert len(found) == bool(why)
+    assert all(
+        "the trainings of A had the same code is not known: " in each and why in each for each in found
+    )
 
 
 def estimate(difference, error=0.02, seeds=0.0):
