@@ -242,6 +242,15 @@ def test_a_perfect_model_is_better_than_one_that_finds_nothing(copies):
     json.dumps(comparison, allow_nan=False)
 
 
+@pytest.mark.parametrize(("classes", "is_there"), [(3, False), (5, False), (6, True)])
+def test_the_first_five_of_five_classes_are_no_figure(classes, is_there):
+    names = tuple(f"c{number}" for number in range(classes))
+    found = draw_classifications(30, skill=0.7)
+    padded = np.pad(found.probabilities, ((0, 0), (0, classes - 3)))
+    comparison = compare(*(replace(found, names=names, probabilities=padded) for _ in range(2)))
+    assert ("top5" in {each.name for each in comparison.figures}) is is_there
+
+
 def test_two_classifiers_without_an_error_are_not_shown_to_be_equal():
     right = draw_classifications(60, skill=1.0)
     found = compare(right, right)
