@@ -77,11 +77,11 @@ def format_difference(estimate: DifferenceEstimate) -> str:
 
 
 def round_needed_images(number: float) -> int | None:
-    """Round a number of images to two digits; None for one that is too large to be of use."""
+    """Round a number of images up to two digits; None for one that is too large to be of use."""
     if not math.isfinite(number) or number > MAX_IMAGES:
         return None
-    digits = 2 - len(str(math.ceil(number)))
-    return int(round(number, min(0, digits)))
+    unit = 10 ** max(0, len(str(math.ceil(number))) - 2)
+    return math.ceil(number / unit) * unit
 
 
 def _describe_need(estimate: DifferenceEstimate, needed: int | None) -> str:

@@ -137,9 +137,10 @@ def test_seeds_that_move_the_score_more_than_the_images_ask_for_more_trainings()
 
 
 @pytest.mark.parametrize(
-    ("number", "rounded"), [(57.3, 57), (368.2, 370), (1249, 1200), (math.inf, None), (3e6, None)]
+    ("number", "rounded"),
+    [(57.3, 58), (99.2, 100), (361.2, 370), (1249, 1300), (1300, 1300), (math.inf, None), (3e6, None)],
 )
-def test_needed_images_have_two_digits(number, rounded):
+def test_needed_images_have_two_digits_and_are_rounded_up(number, rounded):
     assert round_needed_images(number) == rounded
 
 

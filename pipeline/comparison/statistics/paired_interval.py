@@ -20,8 +20,10 @@ from pipeline.core.arrays import FloatArray
 
 SIGNIFICANCE: Final = 0.05
 """A difference is shown where its p-value is below; the interval then leaves out 0."""
-POWER_FACTOR: Final = 1.959964 + 0.841621
-"""Standard errors that a difference must have for a power of 80% at `SIGNIFICANCE`."""
+POWER: Final = 0.8
+"""With which the needed images would show a difference at `SIGNIFICANCE`."""
+MAX_NEEDED: Final = 1e9
+"""More images than this are never needed: no number is enough then."""
 
 MAX_SIGN_GROUPS: Final = 20
 """With more groups, the variance between them tells enough, if there is any."""
@@ -175,9 +177,25 @@ def estimate_needed_images(estimate: DifferenceEstimate, images: int) -> float:
         The number; infinite where the difference is 0, or where no number of images is enough, since the
         seeds of the trainings alone move the figure as much.
     """
-    wanted = (estimate.difference / POWER_FACTOR) ** 2 - estimate.seed_variance
-    variance = estimate.error**2 - estimate.seed_variance
-    return max(images + 1.0, images * variance / wanted) if wanted > 0 else math.inf
+    low, high = float(images), MAX_NEEDED
+    if not estimate.difference or not _is_shown_by(high / images, estimate):
+        return math.inf
+    for _ in range(24):  # to five digits
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _is_shown_by(middle / images, estimate) else (middle, high)
+    return max(images + 1.0, high)
+
+
+def _is_shown_by(times: float, estimate: DifferenceEstimate) -> bool:
+    """Tell whether a number of images, as a multiple of the present one, would show the difference.
+
+    Its standard errors must be the quantiles of Student's t for `SIGNIFICANCE` and `POWER` together. The
+    degrees of freedom grow with the images, but not where seeds have a part in them.
+    """
+    freedom = estimate.freedom * (1 if estimate.seed_variance else times)
+    factor = sum(find_two_sided_quantile(p, freedom) for p in (SIGNIFICANCE, 2 * (1 - POWER)))
+    image_variance = (estimate.error**2 - estimate.seed_variance) / times
+    return abs(estimate.difference) >= factor * math.sqrt(image_variance + estimate.seed_variance)
 
 
 def _estimate_image_variance(drawn: FloatArray, groups: int) -> float:
