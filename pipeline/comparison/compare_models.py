@@ -87,6 +87,11 @@ def compare_models(
     return tuple(_judge_pairs(pairs, [model.label for model in models]))
 
 
+def has_thresholds(model: ComparedModel) -> bool:
+    """Tell whether the threshold of each training is known: precision, recall and F1 need it."""
+    return bool(model.thresholds) and None not in model.thresholds
+
+
 def align_models(models: Sequence[ComparedModel]) -> list[ComparedModel]:
     """Return the models with all predictions in one order of images; see `align_predictions`.
 
@@ -100,14 +105,13 @@ def align_models(models: Sequence[ComparedModel]) -> list[ComparedModel]:
 
 def _score_models(models: Sequence[ComparedModel], test: ComparedImages) -> list[list[ModelScores]]:
     """Score each training of each model, in threads: numpy releases Python's global lock."""
-    has_thresholds = all(model.thresholds and None not in model.thresholds for model in models)
     with ThreadPoolExecutor(choose_worker_count(0)) as pool:
         work = [
             [
                 pool.submit(score_predictions, found, test, threshold=threshold)
                 for found, threshold in zip(
                     model.trainings,
-                    model.thresholds if has_thresholds else (None,) * len(model.trainings),
+                    model.thresholds if has_thresholds(model) else (None,) * len(model.trainings),
                     strict=True,
                 )
             ]

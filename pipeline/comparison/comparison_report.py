@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from pipeline.comparison.compare_models import ComparedModel, align_models, compare_models
+from pipeline.comparison.compare_models import ComparedModel, align_models, compare_models, has_thresholds
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.models.model_differences import ModelDifference, list_model_differences
@@ -98,7 +98,7 @@ def build_report(
         split,
         tuple(list_model_differences(candidates)),
         comparisons,
-        (*remarks, *remark_on_seeds(candidates)),
+        (*remarks, *_remark_on_thresholds(models), *remark_on_seeds(candidates)),
         resamples,
         seed,
     )
@@ -121,6 +121,17 @@ def describe_verdicts(report: ComparisonReport) -> list[str]:
         if len(report.comparisons) == 1 or found.second in found.sentence
         else f"{found.second}: {found.sentence}"
         for found in report.comparisons
+    ]
+
+
+def _remark_on_thresholds(models: Sequence[ComparedModel]) -> list[str]:
+    """Return a sentence about the models of which there is no precision, recall and F1 of detections."""
+    unknown = [model.label for model in models if not has_thresholds(model)]
+    if not unknown or models[0].trainings[0].task == "classify":
+        return []
+    return [
+        f"precision, recall and F1 are not compared with {', '.join(unknown)}: their threshold is chosen on "
+        "val, and there are no predictions on val, or no objects"
     ]
 
 

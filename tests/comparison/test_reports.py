@@ -49,6 +49,23 @@ def test_json_has_finite_numbers_of_all_models(report):
     assert main["difference"] == pytest.approx(main["second"] - main["first"], abs=1e-5)
 
 
+def test_a_model_without_a_threshold_takes_precision_and_recall_from_its_own_comparison_alone():
+    found = [draw_detections(30, skill=skill, seed=seed) for seed, skill in enumerate((0.5, 0.6, 0.7))]
+    candidates = [Candidate(label, (Iteration("r", "run", "r"),)) for label in "ABC"]
+    models = [
+        ComparedModel(label, (each,), thresholds)
+        for label, each, thresholds in zip("ABC", found, ((0.3,), (None,), (0.4,)), strict=True)
+    ]
+    report = build_report(candidates, models, remarks=[], resamples=200, seed=0)
+    names = [{each.name for each in comparison.figures} for comparison in report.comparisons]
+    assert names[1] - names[0] == {"precision", "recall", "F1"}
+    [remark] = [each for each in report.remarks if "precision" in each]
+    assert "with B:" in remark
+    known = [model._replace(thresholds=(0.3,)) for model in models]
+    remarks = build_report(candidates, known, remarks=[], resamples=200, seed=0).remarks
+    assert not any("precision" in each for each in remarks)
+
+
 def test_the_groups_are_those_that_any_model_knows_of():
     alone, grouped = (draw_detections(40, skill=0.5, copies=copies) for copies in (1, 4))
     models = [
