@@ -116,10 +116,12 @@ def _compare_figure(name: str, pair: ComparedPair, test: ComparedImages) -> Figu
     decisive = None if differs is None else test.count_groups(differs)
     known = [model for model in pair.others if all(name in each.figures for each in model)]
     values = _collect_values(pair._replace(others=known), lambda each: each.figures[name])
-    groups = test.resamples.group_count if name == ECE else test.count_groups(test.has_objects)
-    parts = _collect_parts(name, pair, test.find_class_groups(test.objects))
+    objects = test.get_objects(name)
+    held = np.asarray(objects.any(axis=1))
+    groups = test.resamples.group_count if name == ECE else test.count_groups(held)
+    parts = _collect_parts(name, pair, test.find_class_groups(objects))
     estimate = _estimate_part(values, test.resamples, groups, decisive=decisive, parts=parts)
-    return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
+    return FigureDifference(name, estimate, len(objects), int(objects.sum()))
 
 
 def _find_differing_images(pair: ComparedPair, name: str) -> BoolArray | None:
