@@ -97,19 +97,15 @@ def read_workspace() -> Iteration:
         facts = parse_training_facts((FINETUNED_FOLDER / TRAINING_FACTS_FILE).read_bytes())
     except FileNotFoundError:
         raise UserError(f"the workspace has no {FINETUNED_FOLDER}: run `dvc repro` first") from None
-    found = add_training_facts(found, facts)
-    if found.data:
-        return found
     try:
-        return replace(found, data=read_manifest(PREPARED_FOLDER, verify_files=False).digest)
+        data: str | None = read_manifest(PREPARED_FOLDER, verify_files=False).digest
     except UserError:
-        return found
+        data = None
+    return _add_data(add_training_facts(found, facts), data)
 
 
 def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iteration:
-    """Add what run.json says about the training and its weights.
-
-    That of an earlier version does not say the dataset; data/prepared beside the weights need not be it.
+    """Add what run.json says about the training and its weights; that of an earlier version names no dataset.
 
     Args:
         iteration: What else is known.
@@ -194,13 +190,22 @@ def _add_recorded_facts(iteration: Iteration) -> Iteration:
             f"{iteration.reference} has no fine-tuned weights: no dvc.lock with {FINETUNED_FOLDER} "
             "was committed there"
         )
-    iteration = add_training_facts(iteration, _read_training_facts(iteration.reference, commit))
-    if iteration.data:
-        return iteration
     try:
-        return replace(iteration, data=read_manifest_at_revision(commit).digest)
+        data: str | None = read_manifest_at_revision(commit).digest
     except UserError:  # the images are elsewhere, which matters to few questions
-        return iteration
+        data = None
+    return _add_data(add_training_facts(iteration, _read_training_facts(iteration.reference, commit)), data)
+
+
+def _add_data(iteration: Iteration, beside: str | None) -> Iteration:
+    """Add the dataset beside the weights: they were evaluated on it, and trained, if run.json names no other.
+
+    Args:
+        iteration: With what run.json says.
+        beside: Digest of data/prepared; None if nobody knows it.
+    """
+    tested = {"tested": beside} if beside else {}
+    return replace(iteration, data=iteration.data or beside, facts={**iteration.facts, **tested})
 
 
 def _read_training_facts(reference: str, commit: str) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def judge_comparison(
     few = rules.min_objects
     return (
         _judge_main(comparison.main, rules.epsilon),
-        _judge_parts("classes", comparison.classes, limit=rules.class_limit, min_objects=few, empty=classes),
+        _judge_parts("classes", comparison.classes, limit=rules.class_limit, min_objects=few, names=classes),
         _judge_parts("slices", comparison.slices, limit=rules.slice_limit, min_objects=few),
     )
 
@@ -173,7 +173,7 @@ def _judge_parts(
     *,
     limit: float,
     min_objects: int,
-    empty: Iterable[str] = (),
+    names: Iterable[str] = (),
 ) -> GateCheck:
     """Judge classes or slices.
 
@@ -182,11 +182,11 @@ def _judge_parts(
         parts: Those with objects.
         limit: How far each may fall.
         min_objects: Those with fewer objects are not judged.
-        empty: The names of all, or of those without objects.
+        names: Of all, as far as they are known; some may have no object.
     """
     one = _SINGULARS[name]
     judged = [part for part in parts if part.objects >= min_objects]
-    counts = {**dict.fromkeys(empty, 0), **{part.name: part.objects for part in parts}}
+    counts = {**dict.fromkeys(names, 0), **{part.name: part.objects for part in parts}}
     few = {part: objects for part, objects in counts.items() if objects < min_objects}
     fallen = [part for part in judged if part.difference < -limit and is_shown_fall(part)]
     fallen.sort(key=lambda part: part.difference)

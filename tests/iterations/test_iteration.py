@@ -31,6 +31,6 @@ def test_settings_of_an_evaluation_are_those_recorded_else_the_present_ones(para
 
 
 def test_the_data_of_weights_is_that_of_their_training_whatever_lies_beside_them():
-    beside = Iteration("workspace", "revision", "workspace", data="d2")
-    assert add_training_facts(beside, {"data": "d1"}).data == "d1"
-    assert add_training_facts(beside, {}).data == "d2"
+    found = Iteration("workspace", "revision", "workspace", data="d2")
+    assert add_training_facts(found, {"data": "d1"}).data == "d1"
+    assert add_training_facts(found, {}).data == "d2"
