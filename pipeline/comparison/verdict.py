@@ -80,7 +80,7 @@ def round_needed_images(number: float) -> int | None:
     """Round a number of images up to two digits; None for one that is too large to be of use."""
     if not math.isfinite(number) or number > MAX_IMAGES:
         return None
-    unit = 10 ** max(0, len(str(math.ceil(number))) - 2)
+    unit: int = 10 ** max(0, len(str(math.ceil(number))) - 2)
     return math.ceil(number / unit) * unit
 
 

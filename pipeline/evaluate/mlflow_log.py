@@ -72,8 +72,8 @@ def describe_test_data(manifest: Manifest, *, name: str) -> dict[str, Any]:
 
 def log_test_data(session: RunSession, manifest: Manifest, seen: SeenImages) -> None:
     """Log which data was evaluated on, and how many of its test images were trained on, as tags."""
-    count = f"{seen.count} of {len(manifest.in_split('test'))} test images" if seen.count else None
-    session.set_tags({TEST_DATA_TAG: manifest.digest, SEEN_TAG: "unknown" if seen.count is None else count})
+    told = f"{seen.number} of {len(manifest.in_split('test'))} test images" if seen.number else None
+    session.set_tags({TEST_DATA_TAG: manifest.digest, SEEN_TAG: "unknown" if seen.number is None else told})
 
 
 def _dump_deciding(config: Config) -> dict[str, Any]:

@@ -13,11 +13,11 @@ class SeenImages(NamedTuple):
     """The test images that a model was trained on.
 
     Attributes:
-        count: How many, with those that it was chosen by; None where nobody knows.
+        number: How many, with those that it was chosen by; None where nobody knows.
         sentence: For people; empty where the data is that of the training: its splits share no image.
     """
 
-    count: int | None
+    number: int | None
     sentence: str
 
 

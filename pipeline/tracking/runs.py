@@ -104,9 +104,12 @@ def attach_run(
     opening["label"] = read_sweep_label()
     if evaluation:
         new = {**_build_new_run_tags("evaluate"), **_show_commit(evaluation.tags), **evaluation.tags}
-        params, tags = sanitize_params(evaluation.params), sanitize_tags(new)
-        opening["evaluation"] = {"key": evaluation.key, "params": params, "tags": tags}
-        opening["evaluation"] |= {"dataset": evaluation.dataset} if evaluation.dataset else {}
+        known = {"key": evaluation.key, "dataset": evaluation.dataset}
+        opening["evaluation"] = {
+            **known,
+            "params": sanitize_params(evaluation.params),
+            "tags": sanitize_tags(new),
+        }
     with _session(target, outbox, opening, {}) as session:
         yield session
 

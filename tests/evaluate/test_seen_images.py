@@ -31,10 +31,10 @@ TRAINED_ON = build_manifest(train="abc", val="de", test="f")
 def test_test_images_that_were_in_train_or_val_are_counted(manifest, count, is_told):
     facts = {"data": TRAINED_ON.digest, "images": list_learnt_images(TRAINED_ON)}
     found = find_seen_images(facts, manifest)
-    assert (found.count, bool(found.sentence)) == (count, is_told)
+    assert (found.number, bool(found.sentence)) == (count, is_told)
 
 
 def test_what_a_training_of_an_earlier_version_saw_is_not_known():
     found = find_seen_images({}, TRAINED_ON)
-    assert found.count is None
+    assert found.number is None
     assert found.sentence
