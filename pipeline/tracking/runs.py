@@ -104,12 +104,8 @@ def attach_run(
     opening["label"] = read_sweep_label()
     if evaluation:
         new = {**_build_new_run_tags("evaluate"), **_show_commit(evaluation.tags), **evaluation.tags}
-        known = {"key": evaluation.key, "dataset": evaluation.dataset}
-        opening["evaluation"] = {
-            **known,
-            "params": sanitize_params(evaluation.params),
-            "tags": sanitize_tags(new),
-        }
+        params, tags, data = sanitize_params(evaluation.params), sanitize_tags(new), evaluation.dataset
+        opening["evaluation"] = {"key": evaluation.key, "params": params, "tags": tags, "dataset": data}
     with _session(target, outbox, opening, {}) as session:
         yield session
 
