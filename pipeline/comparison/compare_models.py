@@ -10,7 +10,7 @@ from pipeline.comparison.align_predictions import align_predictions
 from pipeline.comparison.compared_images import ComparedImages, build_compared_images
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.model_scores import ModelScores, score_predictions
-from pipeline.comparison.pair_figures import FigureDifference, PairFigures, compare_pair
+from pipeline.comparison.pair_figures import ComparedPair, FigureDifference, PairFigures, compare_pair
 from pipeline.comparison.statistics.multiple_testing import adjust_holm
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
 from pipeline.comparison.verdict import judge_difference
@@ -66,6 +66,8 @@ def compare_models(
 ) -> tuple[ModelComparison, ...]:
     """Compare each model with the first one, on the same resamples of the same images.
 
+    A model with one training is taken to vary with its seed as the models do that have several.
+
     P-values are adjusted by Holm: of the main figure over the models, of other figures, of classes and of
     slices over all of them and all models.
 
@@ -81,8 +83,13 @@ def compare_models(
     found = [training for model in models for training in model.trainings]
     test = build_compared_images(found, resamples, seed=seed)
     scores = _score_models(models, test)
-    pairs = [compare_pair(scores[0], other, test) for other in scores[1:]]
+    pairs = [compare_pair(pair, test) for pair in _list_pairs(scores)]
     return tuple(_judge_pairs(pairs, [model.label for model in models]))
+
+
+def has_thresholds(model: ComparedModel) -> bool:
+    """Tell whether the threshold of each training is known: precision, recall and F1 need it."""
+    return bool(model.thresholds) and None not in model.thresholds
 
 
 def align_models(models: Sequence[ComparedModel]) -> list[ComparedModel]:
@@ -98,20 +105,26 @@ def align_models(models: Sequence[ComparedModel]) -> list[ComparedModel]:
 
 def _score_models(models: Sequence[ComparedModel], test: ComparedImages) -> list[list[ModelScores]]:
     """Score each training of each model, in threads: numpy releases Python's global lock."""
-    has_thresholds = all(model.thresholds and None not in model.thresholds for model in models)
     with ThreadPoolExecutor(choose_worker_count(0)) as pool:
         work = [
             [
                 pool.submit(score_predictions, found, test, threshold=threshold)
                 for found, threshold in zip(
                     model.trainings,
-                    model.thresholds if has_thresholds else (None,) * len(model.trainings),
+                    model.thresholds if has_thresholds(model) else (None,) * len(model.trainings),
                     strict=True,
                 )
             ]
             for model in models
         ]
         return [[each.result() for each in of_model] for of_model in work]
+
+
+def _list_pairs(scores: Sequence[Sequence[ModelScores]]) -> Iterator[ComparedPair]:
+    """Yield the first model with each other one, and the rest of the models."""
+    first, *others = scores
+    for place, second in enumerate(others):
+        yield ComparedPair(first, second, [*others[:place], *others[place + 1 :]])
 
 
 def _judge_pairs(pairs: Sequence[PairFigures], labels: Sequence[str]) -> Iterator[ModelComparison]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from pipeline.comparison.compare_models import ComparedModel, align_models, compare_models
+from pipeline.comparison.compare_models import ComparedModel, align_models, compare_models, has_thresholds
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.models.model_differences import ModelDifference, list_model_differences
 from pipeline.comparison.statistics.cluster_resamples import merge_groups
 from pipeline.core.tasks import Task
+from pipeline.iterations.differences import has_other_code
+from pipeline.iterations.iteration import Iteration
 
 MAX_NAME_LENGTH: Final = 250
 """Characters of the name of a run in MLflow's databases, some of which refuse longer ones."""
@@ -96,7 +98,7 @@ def build_report(
         split,
         tuple(list_model_differences(candidates)),
         comparisons,
-        (*remarks, *remark_on_seeds(candidates)),
+        (*remarks, *_remark_on_thresholds(models), *remark_on_seeds(candidates)),
         resamples,
         seed,
     )
@@ -122,15 +124,36 @@ def describe_verdicts(report: ComparisonReport) -> list[str]:
     ]
 
 
+def _remark_on_thresholds(models: Sequence[ComparedModel]) -> list[str]:
+    """Return a sentence about the models of which there is no precision, recall and F1 of detections."""
+    unknown = [model.label for model in models if not has_thresholds(model)]
+    if not unknown or models[0].trainings[0].task == "classify":
+        return []
+    return [
+        f"precision, recall and F1 are not compared with {', '.join(unknown)}: their threshold is chosen on "
+        "val, and there are no predictions on val, or no objects"
+    ]
+
+
 def remark_on_seeds(candidates: Sequence[Candidate]) -> list[str]:
     """Return a sentence about what the trainings of each model allow to conclude."""
     found = [
-        f"whether the trainings of {candidate.label} had the same code is not known: some had changes that "
-        "were not committed"
+        f"whether the trainings of {candidate.label} had the same code is not known: {doubt}"
         for candidate in candidates
-        if len(candidate.iterations) > 1 and any(each.facts.get("dirty") for each in candidate.iterations)
+        if (doubt := _doubt_code(candidate.iterations))
     ]
     return found + _remark_on_number(candidates)
+
+
+def _doubt_code(trainings: Sequence[Iteration]) -> str:
+    """Return why it is not known whether trainings had the same code; empty where it is known."""
+    if all(has_other_code(trainings[0], each) is not None for each in trainings[1:]):
+        return ""
+    if any(each.facts.get("dirty") for each in trainings):
+        return "some had changes that were not committed"
+    if all(each.facts.get("commit") for each in trainings):
+        return "they have other commits, of which some are not in this clone (git fetch --all)"
+    return "no commit is recorded of some"
 
 
 def _remark_on_number(candidates: Sequence[Candidate]) -> list[str]:

@@ -29,7 +29,7 @@ from pipeline.core.metric_names import (
 )
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
-from pipeline.evaluate.metrics.classification import select_top_classes
+from pipeline.evaluate.metrics.classification import TOP_CLASSES, select_top_classes
 from pipeline.evaluate.metrics.matching import DetectionTable, build_detection_table
 from pipeline.evaluate.metrics.similarity import keep_boxes_only
 
@@ -176,7 +176,9 @@ def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> Mode
     first = guesses[:, 0][:, None] == np.arange(len(predictions.names))
     objects = test.objects
     counts = ClassCounts((first & (objects > 0)).astype(np.int64), first.astype(np.int64), objects)
-    figures = {TOP1: _average(own, weights), TOP5: _average(any_of_five, weights)}
+    figures = {TOP1: _average(own, weights)}
+    if len(predictions.names) > TOP_CLASSES:  # of fewer, the right one is always among the first five
+        figures[TOP5] = _average(any_of_five, weights)
     with np.errstate(invalid="ignore"):  # a class that a resample lacks
         classes = (weights @ counts.hits) / (weights @ objects)
     limited = test.resamples.limit(SLICE_RESAMPLES).weights

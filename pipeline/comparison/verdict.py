@@ -53,7 +53,7 @@ def judge_difference(
             f"no difference shown for {label}, since several models are compared (p {p:.2f}): {amount}",
             None,
         )
-    if not estimate.difference and not estimate.error:
+    if not estimate.difference and not estimate.image_variance:
         sentence = f"no difference: {label} scores the same on all {format_count(images, 'image')}"
         return Judgment("no difference shown", sentence, None)
     if estimate.groups < 2:
@@ -77,11 +77,11 @@ def format_difference(estimate: DifferenceEstimate) -> str:
 
 
 def round_needed_images(number: float) -> int | None:
-    """Round a number of images to two digits; None for one that is too large to be of use."""
+    """Round a number of images up to two digits; None for one that is too large to be of use."""
     if not math.isfinite(number) or number > MAX_IMAGES:
         return None
-    digits = 2 - len(str(math.ceil(number)))
-    return int(round(number, min(0, digits)))
+    unit: int = 10 ** max(0, len(str(math.ceil(number))) - 2)
+    return math.ceil(number / unit) * unit
 
 
 def _describe_need(estimate: DifferenceEstimate, needed: int | None) -> str:

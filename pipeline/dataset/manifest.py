@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.tasks import Keypoints, Task
+
+_LISTED_DIGITS: Final = 16
+"""Hexadecimal digits of the SHA-256 of a listed image: enough to tell billions of images apart."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +131,31 @@ def parse_manifest(text: str) -> Manifest:
             "the manifest does not fit its own digest: it was changed by hand; run prepare again"
         )
     return manifest
+
+
+def list_learnt_images(manifest: Manifest) -> list[str]:
+    """List the images that a training learns from, or chooses by, for run.json: those of train and val.
+
+    Returns:
+        The first digits of the SHA-256 of each, sorted.
+    """
+    return sorted({item.sha256[:_LISTED_DIGITS] for item in manifest.items if item.split != "test"})
+
+
+def find_learnt_images(
+    facts: Mapping[str, Any], images: Iterable[ImageRecord]
+) -> tuple[ImageRecord, ...] | None:
+    """Find the images that a training learnt from, or chose by.
+
+    Args:
+        facts: Of its run.json.
+        images: Of any dataset.
+
+    Returns:
+        Those of the images; None where run.json lists none, as that of an earlier version.
+    """
+    listed = facts.get("images")
+    if not isinstance(listed, list):
+        return None
+    known = frozenset(map(str, listed))
+    return tuple(image for image in images if image.sha256[:_LISTED_DIGITS] in known)

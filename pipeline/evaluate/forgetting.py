@@ -71,7 +71,7 @@ def plan_forgetting(config: Config, trained: Mapping[str, Any]) -> ForgettingPla
     wanted = config.evaluate.forget
     if wanted is None:
         return None
-    data = open_old_data(wanted, str(trained["task"]))
+    data = open_old_data(wanted, trained)
     base = _find_base(config, trained)
     known = _read_base_names(base, data.manifest)
     shared = find_shared_classes(data.manifest.names, known, tuple(trained["names"]))

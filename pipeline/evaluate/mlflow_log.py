@@ -11,13 +11,24 @@ from typing import Any, Final
 
 from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
-from pipeline.core.paths import EVALUATION_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS, TEST_METRICS_FILE
+from pipeline.core.paths import (
+    EVALUATION_FOLDER,
+    PREPARED_FOLDER,
+    RUN_INPUT_FOLDERS,
+    RUN_OUTPUTS,
+    SPLITS,
+    TEST_METRICS_FILE,
+)
+from pipeline.dataset.manifest import Manifest
 from pipeline.evaluate.further_metric_names import LATENCY, LATENCY_PARTS, WORST_SLICE
+from pipeline.evaluate.seen_images import SeenImages
 from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state, describe_machine
 from pipeline.storage.code_digests import compute_stage_digest
 from pipeline.storage.git import read_git_state
+from pipeline.tracking.dataset_input import describe_dataset
 from pipeline.tracking.runs import EvaluationIdentity
 from pipeline.tracking.session import RunSession
+from pipeline.tracking.store.run_tags import SEEN_TAG, TEST_DATA_TAG
 
 LIBRARIES: Final = ("numpy", "torch", "ultralytics")
 """Libraries whose version decides the result of an evaluation."""
@@ -39,7 +50,30 @@ def identify_evaluation(
     imgsz = require_number(config.finetune.imgsz, "finetune.imgsz")
     parts = {**params, "imgsz": imgsz, "data": data, "weights": weights, "code": code, "further": further}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, _build_tags(config))
+    tags = {**_build_tags(config), TEST_DATA_TAG: data}
+    return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, tags)
+
+
+def describe_test_data(manifest: Manifest, *, name: str) -> dict[str, Any]:
+    """Describe the dataset of an evaluation for MLflow.
+
+    Args:
+        manifest: Of the dataset.
+        name: Of the dataset, for people.
+    """
+    splits = {
+        split: {"images": len(manifest.in_split(split)), "objects": manifest.count_objects(split)}
+        for split in SPLITS
+    }
+    source = PREPARED_FOLDER.as_posix()
+    facts = describe_dataset(name, manifest.digest, source=source, classes=manifest.names, splits=splits)
+    return {**facts, "use": "evaluation"}
+
+
+def log_test_data(session: RunSession, manifest: Manifest, seen: SeenImages) -> None:
+    """Log which data was evaluated on, and how many of its test images were trained on, as tags."""
+    told = f"{seen.number} of {len(manifest.in_split('test'))} test images" if seen.number else None
+    session.set_tags({TEST_DATA_TAG: manifest.digest, SEEN_TAG: "unknown" if seen.number is None else told})
 
 
 def _dump_deciding(config: Config) -> dict[str, Any]:

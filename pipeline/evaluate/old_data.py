@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER, expand_home
@@ -14,7 +14,7 @@ from pipeline.dataset.image_columns import (
     find_columns_root,
     read_image_columns,
 )
-from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.dataset.manifest import ImageRecord, Manifest, find_learnt_images
 from pipeline.dataset.prepared import read_manifest
 from pipeline.storage.files import hash_file
 from pipeline.storage.scratch_folder import project_root
@@ -43,12 +43,12 @@ class OldData(NamedTuple):
     known: int = 0
 
 
-def open_old_data(wanted: str, task: str) -> OldData:
+def open_old_data(wanted: str, trained: Mapping[str, Any]) -> OldData:
     """Open the images that both models are measured on.
 
     Args:
         wanted: evaluate.forget.
-        task: Of the weights.
+        trained: What finetune wrote about its weights: the task, and the images that it was trained on.
 
     Raises:
         UserError: The folder holds no prepared dataset of the task, or no test image with an object that the
@@ -65,11 +65,11 @@ def open_old_data(wanted: str, task: str) -> OldData:
             "use FOLDER`, `dvc repro prepare`) and give its data/prepared, or set `base` for the test images"
         )
     manifest = read_manifest(folder)
-    if manifest.task != task:
+    if manifest.task != (task := trained["task"]):
         raise UserError(f"evaluate.forget={wanted} is for {manifest.task}, and the weights are for {task}")
     if not any(image.classes for image in manifest.in_split("test")):
         raise UserError(f"evaluate.forget={wanted} has no labelled object in its test split")
-    return _leave_out_known_images(_open_test_split(wanted, folder, manifest))
+    return _leave_out_known_images(_open_test_split(wanted, folder, manifest), trained)
 
 
 def _open_test_split(name: str, folder: Path, manifest: Manifest) -> OldData:
@@ -80,10 +80,14 @@ def _open_test_split(name: str, folder: Path, manifest: Manifest) -> OldData:
     return OldData(name, folder, manifest, tuple(test), groups)
 
 
-def _leave_out_known_images(data: OldData) -> OldData:
-    """Leave out groups with an image that was trained on, as where old images are mixed in and split anew."""
+def _leave_out_known_images(data: OldData, trained: Mapping[str, Any]) -> OldData:
+    """Leave out groups with an image that was trained on, as where old images are mixed in and split anew.
+
+    The images of the training count, and those of train and val as they are now: they need not be the same.
+    """
     present = read_manifest(PREPARED_FOLDER, verify_files=False)  # the stage has verified them
     seen = {image.sha256 for split in ("train", "val") for image in present.in_split(split)}
+    seen |= {image.sha256 for image in find_learnt_images(trained, data.images) or ()}
     known = {data.groups[image.file] for image in data.images if image.sha256 in seen}
     kept = tuple(image for image in data.images if data.groups[image.file] not in known)
     if not any(image.classes for image in kept):

@@ -47,7 +47,13 @@ from pipeline.evaluate.metrics.detection import (
     evaluate_detections,
 )
 from pipeline.evaluate.metrics.label_errors import rank_suspect_labels
-from pipeline.evaluate.mlflow_log import identify_evaluation, log_evaluation, log_latency
+from pipeline.evaluate.mlflow_log import (
+    describe_test_data,
+    identify_evaluation,
+    log_evaluation,
+    log_latency,
+    log_test_data,
+)
 from pipeline.evaluate.old_data import find_old_data_digest
 from pipeline.evaluate.predict_splits import (
     SplitOutputs,
@@ -62,10 +68,11 @@ from pipeline.evaluate.prediction_files import (
     describe_predicted_images,
     record_predictions,
 )
+from pipeline.evaluate.seen_images import find_seen_images
 from pipeline.evaluate.summary import describe_crowded_images, summarize_latency, summarize_metrics
 from pipeline.storage.files import hash_file, write_file, write_folder
 from pipeline.storage.finished_trainings import delete_recorded_outputs
-from pipeline.tracking.runs import attach_run
+from pipeline.tracking.runs import EvaluationIdentity, attach_run
 from pipeline.tracking.target import TrackingTarget
 
 WEIGHTS: Final = FINETUNED_FOLDER / "best.pt"
@@ -95,16 +102,12 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
     config = set_automatic_size(config, lambda: int(trained["imgsz"]))
-    columns = COLUMNS_FOLDER / COLUMNS_FILE
-    further = {
-        "columns": hash_file(columns) if columns.is_file() else None,
-        "old data": find_old_data_digest(config.evaluate.forget),
-    }
-    weights = trained["sha256"]["best"]
-    identity = identify_evaluation(config, data=manifest.digest, weights=weights, further=further)
+    identity = _identify(config, manifest, trained)
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
         _require_fitting_weights(trained, manifest)
+        seen = find_seen_images(trained, manifest)
+        _print_remark(seen.sentence)
         if not is_device_present(config):
             device = config.finetune.device
             print(f"evaluate: finetune.device={device} is not on this machine: using the default device")
@@ -113,11 +116,29 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             text = json.dumps(done.metrics, indent=2, ensure_ascii=False, allow_nan=False)
             guard.confirm()
             write_file(TEST_METRICS_FILE, f"{text}\n")
+        log_test_data(session, manifest, seen)
         log_latency(session, done.latency)
         log_evaluation(session, config, done.metrics, threads=done.threads, further=done.further)
         if config.evaluate.registers:
             session.register_model_at_end(config.registry.name)
     _print_summary(done)
+
+
+def _identify(config: Config, manifest: Manifest, trained: Mapping[str, Any]) -> EvaluationIdentity:
+    """Return what tells this evaluation from another, with the dataset that it is on."""
+    columns = COLUMNS_FOLDER / COLUMNS_FILE
+    further = {
+        "columns": hash_file(columns) if columns.is_file() else None,
+        "old data": find_old_data_digest(config.evaluate.forget),
+    }
+    weights = trained["sha256"]["best"]
+    identity = identify_evaluation(config, data=manifest.digest, weights=weights, further=further)
+    return identity._replace(dataset=describe_test_data(manifest, name=config.data.source_name))
+
+
+def _print_remark(sentence: str | None) -> None:
+    if sentence:
+        print(f"evaluate: {sentence}")
 
 
 def _print_summary(done: Evaluation) -> None:
@@ -133,8 +154,7 @@ def _evaluate_weights(
     folder: Path, config: Config, manifest: Manifest, trained: Mapping[str, Any]
 ) -> Evaluation:
     """Evaluate the weights, and write everything but metrics.json into a folder."""
-    if crowded := describe_crowded_images(manifest, config.evaluate.max_det):
-        print(f"evaluate: {crowded}")
+    _print_remark(describe_crowded_images(manifest, config.evaluate.max_det))
     plan = plan_forgetting(config, trained)
     merged = _find_merged_class(trained)
     names, weights = (merged,) if merged else manifest.names, trained["sha256"]["best"]

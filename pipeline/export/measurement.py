@@ -43,6 +43,21 @@ def find_refusal(measurement: ExportMeasurement, *, tolerance: float) -> str | N
     )
 
 
+def describe_difference(measurement: ExportMeasurement, *, tolerance: float) -> str:
+    """Describe how an exported file that is not refused differs from its checkpoint, with the interval.
+
+    Args:
+        measurement: Of the file.
+        tolerance: How far its main metric may be below that of the checkpoint.
+    """
+    main = measurement.comparison.main
+    return (
+        f"its {main.name} on test is {main.second:.3f}, {main.difference:+.3f} beside the checkpoint's "
+        f"{main.first:.3f} (95% interval {main.low:+.3f} to {main.high:+.3f}); export.tolerance allows a "
+        f"measured fall of {tolerance:g}"
+    )
+
+
 def build_metrics(measurement: ExportMeasurement, *, megabytes: float) -> dict[str, Any]:
     """Return the figures of an export by short names; None for what is no number, which JSON has not."""
     main, latency = measurement.comparison.main, measurement.latency

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.config.schema import Config
 from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.paths import FINETUNED_FOLDER
+from pipeline.dataset.manifest import list_learnt_images
 from pipeline.finetune.mlflow_log import log_results
 from pipeline.finetune.outputs import write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
@@ -46,6 +47,8 @@ def write_results(
     facts = {
         "run_id": session.run_id,
         "key": inputs.key,
+        "data": inputs.prepared.digest,
+        "images": list_learnt_images(inputs.prepared),
         "task": inputs.prepared.task,
         "names": list(outcome.names),
         "single_cls": config.finetune.single_cls,

@@ -34,6 +34,8 @@ def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference
 def label_differences(old: Iteration, new: Iteration) -> list[str]:
     """Return what differs in `new`, briefly: `lr0=0.004`, `other data`, `other code`.
 
+    `other test data`: both were trained on the same dataset, and evaluated on another one.
+
     `other keys`: only one of them has some keys, as after a change of conf/.
 
     Args:
@@ -48,15 +50,25 @@ def label_differences(old: Iteration, new: Iteration) -> list[str]:
         labels.append("other keys")
     if old.data and new.data and old.data != new.data:
         labels.append("other data")
+    elif len({tested for each in (old, new) if (tested := each.facts.get("tested") or each.data)}) > 1:
+        labels.append("other test data")
     if has_other_code(old, new):
         labels.append("other code")
     return labels
 
 
 def has_other_code(old: Iteration, new: Iteration) -> bool | None:
-    """Check whether pipeline/ differed in two runs; None where it is unknown, as with uncommitted changes."""
+    """Check whether pipeline/ differed in two runs.
+
+    Returns:
+        None where it is unknown: with uncommitted changes, without a commit, and with commits of which one is
+        not in this clone.
+    """
     if old.facts.get("dirty") or new.facts.get("dirty"):
         return None
+    commits = old.facts.get("commit"), new.facts.get("commit")
+    if all(commits) and commits[0] == commits[1]:
+        return False
     codes = old.facts.get("code"), new.facts.get("code")
     return codes[0] != codes[1] if all(codes) else None
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.schema import Config
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.evaluate.predict_splits import build_inference_settings
 from pipeline.iterations.iteration import Iteration
@@ -19,6 +20,8 @@ DEFAULT_CONF: Final = 0.25
 """Lowest score where no threshold was chosen on val: that of Ultralytics' predict."""
 DEFAULT_IMGSZ: Final = 640
 """Pixels, where not even the file says its size: that of Ultralytics."""
+_DETECTION_SETTINGS: Final = ("conf", "iou", "max_det")
+"""Settings that choose among detections."""
 
 
 def find_imgsz(iteration: Iteration, weights: Path, *, stage: str) -> int:
@@ -43,6 +46,24 @@ def find_imgsz(iteration: Iteration, weights: Path, *, stage: str) -> int:
     return int(known or DEFAULT_IMGSZ)
 
 
+def find_task(iteration: Iteration, weights: Path, *, stage: str) -> Task:
+    """Return the task of a model.
+
+    Args:
+        iteration: It says the task, if it is known before the weights are loaded.
+        weights: Its file, which is asked where the iteration does not say it.
+        stage: Errors advise by it.
+
+    Raises:
+        UserError: The file is no model.
+    """
+    if iteration.task:
+        return iteration.task
+    if is_checkpoint(weights):
+        return cast(Task, load_checkpoint_model(weights, None, stage).task)
+    return read_export_facts(weights, stage).task
+
+
 def _find_trained_size(iteration: Iteration) -> int | None:
     """Return finetune.imgsz, or what the training chose where it is auto; None if unknown."""
     known = iteration.params.get("finetune.imgsz")
@@ -65,8 +86,9 @@ def choose_inference_settings(
         stage: Errors advise by it.
 
     Raises:
-        UserError: The file is no model.
+        UserError: The file is no model; or it is one of classify, and a setting of detections is wanted.
     """
+    _refuse_detection_settings(iteration, weights, wanted, stage=stage)
     values: dict[str, Any] = {
         name: getattr(evaluate, name) for name in ("iou", "max_det", "overlap", "batch")
     }
@@ -83,6 +105,19 @@ def choose_inference_settings(
         tile=int(values.get("tile") or 0) or None,
         overlap=float(values["overlap"]),
     )
+
+
+def _refuse_detection_settings(
+    iteration: Iteration, weights: Path, wanted: Mapping[str, Any], *, stage: str
+) -> None:
+    """Refuse what has no effect on a model of classify, of which the likeliest classes are the answer."""
+    named = [name for name in _DETECTION_SETTINGS if wanted.get(name) is not None]
+    if named and find_task(iteration, weights, stage=stage) == "classify":
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in named)
+        raise UserError(
+            f"{options}: {iteration.label} classifies whole images, and its likeliest classes are answered "
+            "whatever their scores: leave it out"
+        )
 
 
 def choose_measuring_settings(

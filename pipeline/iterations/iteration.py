@@ -38,12 +38,13 @@ class Iteration:
         revision: The git commit that has its dvc.lock; None if unknown.
         params: Flat configuration, such as `{"finetune.lr0": 0.002}`; empty for a file.
         metrics: By the names in MLflow, such as test/mAP50-95 and best/mAP50-95.
-        data: Digest of the prepared dataset; None if unknown.
+        data: Digest of the prepared dataset that it was trained on; None if unknown.
         sha256: Of the weights; None if nothing recorded it.
         predicts_with: conf, iou, max_det and imgsz as chosen on val, and tile and overlap if it was evaluated
             on tiles; may be empty.
         tags: Of the run.
-        facts: Further ones for tables: started (seconds since 1970), seconds, commit, dirty.
+        facts: Further ones for tables: started (seconds since 1970), seconds, commit, dirty, tested (digest
+            of the dataset that it was evaluated on).
         file: Of weights, where it is a file.
     """
 

@@ -101,11 +101,11 @@ def read_workspace() -> Iteration:
         data: str | None = read_manifest(PREPARED_FOLDER, verify_files=False).digest
     except UserError:
         data = None
-    return replace(add_training_facts(found, facts), data=data)
+    return _add_data(add_training_facts(found, facts), data)
 
 
 def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iteration:
-    """Add what run.json says about the training and its weights.
+    """Add what run.json says about the training and its weights; that of an earlier version names no dataset.
 
     Args:
         iteration: What else is known.
@@ -118,6 +118,7 @@ def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iterat
         task=next((task for task in TASKS if task == facts.get("task")), iteration.task),
         names=tuple(map(str, names)) if isinstance(names, list) else iteration.names,
         run_id=iteration.run_id or facts.get("run_id"),
+        data=facts.get("data") or iteration.data,
         sha256=hashes.get("best") if isinstance(hashes, dict) else iteration.sha256,
         facts={**iteration.facts, "key": facts.get("key"), "base": _find_base_hash(facts)},
     )
@@ -193,8 +194,18 @@ def _add_recorded_facts(iteration: Iteration) -> Iteration:
         data: str | None = read_manifest_at_revision(commit).digest
     except UserError:  # the images are elsewhere, which matters to few questions
         data = None
-    facts = _read_training_facts(iteration.reference, commit)
-    return replace(add_training_facts(iteration, facts), data=data)
+    return _add_data(add_training_facts(iteration, _read_training_facts(iteration.reference, commit)), data)
+
+
+def _add_data(iteration: Iteration, beside: str | None) -> Iteration:
+    """Add the dataset beside the weights: they were evaluated on it, and trained, if run.json names no other.
+
+    Args:
+        iteration: With what run.json says.
+        beside: Digest of data/prepared; None if nobody knows it.
+    """
+    tested = {"tested": beside} if beside else {}
+    return replace(iteration, data=iteration.data or beside, facts={**iteration.facts, **tested})
 
 
 def _read_training_facts(reference: str, commit: str) -> dict[str, Any]:

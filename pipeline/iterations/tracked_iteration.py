@@ -19,6 +19,7 @@ from pipeline.tracking.store.run_tags import (
     PRUNED_TAG,
     REASON_TAG,
     STAGE_TAG_PREFIX,
+    TEST_DATA_TAG,
     WEIGHTS_TAG,
 )
 from pipeline.tracking.store.tracked_runs import TrackedRun
@@ -104,6 +105,7 @@ def _collect_facts(run: TrackedRun, origin: TrackedRun, effective: Mapping[str, 
         "experiment": tags.get(EXPERIMENT_TAG),
         "sweep": tags.get(TAG_NAMES["sweep"]),
         "dataset": run.dataset or origin.dataset,
+        "tested": tags.get(TEST_DATA_TAG),
         "training": get_training_id(run),
         "model_id": origin.model_id,
         "pruned": tags.get(PRUNED_TAG),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.fetch_weights import fetch_weights
-from pipeline.iterations.inference_settings import choose_inference_settings
+from pipeline.iterations.inference_settings import choose_inference_settings, find_task
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import resolve_reference
+from pipeline.predict.build_result import TOP_CLASSES
 from pipeline.tracking.store.registered_models import list_model_versions
 from pipeline.tracking.store.tracked_runs import RunReader
 from pipeline.tracking.target import TrackingTarget
@@ -27,10 +28,10 @@ class ChosenModel:
     """A model, and how to predict with it.
 
     Args:
-        iteration: What it is.
+        iteration: What it is; its task is known.
         weights: Its file.
         settings: How to predict.
-        sentences: Which model and which threshold it is, and why, for people.
+        sentences: Which model it is, which threshold it has if it is of detections, and why, for people.
     """
 
     iteration: Iteration
@@ -49,7 +50,7 @@ def choose_model(reference: str | None, config: Config, wanted: Mapping[str, Any
             overlap; None where he sets nothing. A tile of 0 means no tiles.
 
     Raises:
-        UserError: There is no such model, or its weights cannot be had.
+        UserError: There is no such model, its weights cannot be had, or a setting has no meaning for it.
     """
     where = config.tracking
     target = TrackingTarget(where.uri, where.experiment, where.timeout)
@@ -60,6 +61,7 @@ def choose_model(reference: str | None, config: Config, wanted: Mapping[str, Any
         else _find_default(target, name)
     )
     weights = fetch_weights(iteration, target)
+    iteration = replace(iteration, task=find_task(iteration, weights, stage="predict"))
     settings = choose_inference_settings(
         iteration, weights, wanted, evaluate=config.evaluate, stage="predict"
     )
@@ -91,6 +93,8 @@ def _describe_model(iteration: Iteration, weights: Path, why: str) -> str:
 
 
 def _describe_settings(settings: InferenceSettings, iteration: Iteration, wanted: Mapping[str, Any]) -> str:
+    if iteration.task == "classify":
+        return f"the likeliest {TOP_CLASSES} classes of each image, imgsz {settings['imgsz']}"
     if wanted.get("conf") is not None:
         source = "as you say"
     elif "conf" in iteration.predicts_with:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from pipeline.iterations.weights_file import hash_path
 from pipeline.predict.choose_model import ChosenModel
+from pipeline.yolo.inference.loaded_model import InferenceSettings
 
 Format = Literal["pictures", "coco", "yolo", "csv"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -34,23 +35,30 @@ class PredictionRequest:
 def list_deciding_settings(request: PredictionRequest) -> dict[str, Any]:
     """Return what decides the results, as JSON: a folder is continued only with the same."""
     settings = request.chosen.settings
+    of_detections = {} if request.chosen.iteration.task == "classify" else _list_detection_settings(settings)
     tiles = {"tile": settings.get("tile"), "overlap": settings.get("overlap")} if settings.get("tile") else {}
     return {
         "model": request.chosen.iteration.label,
         "weights": hash_path(request.chosen.weights),
         "sources": [str(path.resolve()) for path in request.sources],
         "formats": sorted(request.formats),
-        **{key: settings[key] for key in ("imgsz", "conf", "iou", "max_det")},
+        "imgsz": settings["imgsz"],
+        **of_detections,
         **tiles,
     }
 
 
+def _list_detection_settings(settings: InferenceSettings) -> dict[str, Any]:
+    return {"conf": settings["conf"], "iou": settings["iou"], "max_det": settings["max_det"]}
+
+
 def describe_chosen_model(chosen: ChosenModel) -> dict[str, Any]:
-    """Return what COCO JSON says about the model."""
+    """Return what COCO JSON says about the model; of classify there is no threshold."""
     settings = chosen.settings
+    threshold = {} if chosen.iteration.task == "classify" else {"conf": settings["conf"]}
     return {
         "model": chosen.iteration.label,
         "run": chosen.iteration.run_id,
-        "conf": settings["conf"],
+        **threshold,
         "imgsz": settings["imgsz"],
     }

@@ -12,6 +12,7 @@ from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.export.export_model import ExportResult, ExportSettings, export_variants
+from pipeline.export.measurement import describe_difference
 from pipeline.export.model_source import ExportSource, open_source
 from pipeline.export.report import build_addition
 from pipeline.export.variants import plan_variants
@@ -72,7 +73,9 @@ def check_exported_file(
     if result.refusal or result.file is None:
         return GateCheck("export", False, f"{variant.name}: {result.refusal}")
     if wanted.champion is None:
-        return GateCheck("export", True, f"{variant.name} is as good as its checkpoint")
+        assert result.measurement is not None  # a file that cannot be measured here is an error above
+        shown = describe_difference(result.measurement, tolerance=config.export.tolerance)
+        return GateCheck("export", True, f"{variant.name}: {shown}")
     found = _predict(source, result, data, config=config, folder=folder / "predictions")
     return _judge_beside_champion(variant.name, wanted, found, config)
 
@@ -101,7 +104,7 @@ def _judge_beside_champion(
         resamples=choose_resamples(config.evaluate),
         seed=config.seed,
     )
-    checks = judge_comparison(comparison, wanted.rules)
+    checks = judge_comparison(comparison, wanted.rules, found.names)
     failed = [check for check in checks if not check.passed]
     sentences = "; ".join(check.sentence for check in (failed or checks[:1]))
     return GateCheck("export", not failed, f"{name}: {sentences}")

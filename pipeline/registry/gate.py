@@ -10,7 +10,7 @@ stopped by their classes in at most 5 of 100 cases, however many classes there a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
@@ -20,6 +20,7 @@ FALSE_ALARMS: Final = 0.05
 """Share of equal models that all classes together, or all slices together, may stop."""
 MAX_NAMED: Final = 3
 """Classes or slices that a check names."""
+_SINGULARS: Final = {"classes": "class", "slices": "slice"}
 
 
 class GateRules(NamedTuple):
@@ -78,21 +79,21 @@ class GateDecision(NamedTuple):
         return "forced" if self.forced else "refused"
 
 
-def judge_comparison(comparison: ModelComparison, rules: GateRules) -> tuple[GateCheck, ...]:
+def judge_comparison(
+    comparison: ModelComparison, rules: GateRules, classes: Sequence[str] = ()
+) -> tuple[GateCheck, ...]:
     """Judge a model beside the champion.
 
     Args:
         comparison: The champion first.
         rules: See `GateRules`.
+        classes: The names of all classes: a comparison has only those with test objects.
     """
+    few = rules.min_objects
     return (
         _judge_main(comparison.main, rules.epsilon),
-        _judge_parts(
-            "classes", "class", comparison.classes, limit=rules.class_limit, min_objects=rules.min_objects
-        ),
-        _judge_parts(
-            "slices", "slice", comparison.slices, limit=rules.slice_limit, min_objects=rules.min_objects
-        ),
+        _judge_parts("classes", comparison.classes, limit=rules.class_limit, min_objects=few, names=classes),
+        _judge_parts("slices", comparison.slices, limit=rules.slice_limit, min_objects=few),
     )
 
 
@@ -167,19 +168,45 @@ def _judge_main(main: PairedDifference, epsilon: float) -> GateCheck:
 
 
 def _judge_parts(
-    name: str, one: str, parts: Sequence[PairedDifference], *, limit: float, min_objects: int
+    name: str,
+    parts: Sequence[PairedDifference],
+    *,
+    limit: float,
+    min_objects: int,
+    names: Iterable[str] = (),
 ) -> GateCheck:
+    """Judge classes or slices.
+
+    Args:
+        name: What they are, a key of `_SINGULARS`.
+        parts: Those with objects.
+        limit: How far each may fall.
+        min_objects: Those with fewer objects are not judged.
+        names: Of all, as far as they are known; some may have no object.
+    """
+    one = _SINGULARS[name]
     judged = [part for part in parts if part.objects >= min_objects]
+    counts = {**dict.fromkeys(names, 0), **{part.name: part.objects for part in parts}}
+    few = {part: objects for part, objects in counts.items() if objects < min_objects}
     fallen = [part for part in judged if part.difference < -limit and is_shown_fall(part)]
     fallen.sort(key=lambda part: part.difference)
     if not judged:
-        return GateCheck(name, True, f"no {one} has {min_objects} objects on test: none is judged")
-    if not fallen:
-        counted = format_count(len(judged), one)
-        return GateCheck(name, True, f"of {counted} none falls by more than {limit:g}, as far as is shown")
-    shown = ", ".join(f"{part.name} {part.first:.3f} to {part.second:.3f}" for part in fallen[:MAX_NAMED])
-    more = f" and {len(fallen) - MAX_NAMED} more" if len(fallen) > MAX_NAMED else ""
-    return GateCheck(name, False, f"falls by more than {limit:g}: {shown}{more}")
+        found = f"no {one} has {min_objects} objects on test: none is judged"
+    elif not fallen:
+        found = f"of {format_count(len(judged), one)} none falls by more than {limit:g}, as far as is shown"
+    else:
+        shown = [f"{part.name} {part.first:.3f} to {part.second:.3f}" for part in fallen]
+        found = f"falls by more than {limit:g}: {_list_first(shown)}"
+    if few and judged:
+        counted = format_count(len(few), f"{one} has", f"{name} have")
+        named = _list_first([f"{part} {objects}" for part, objects in few.items()])
+        found = f"{found}; {counted} fewer than {min_objects} objects on test: not judged ({named})"
+    return GateCheck(name, not fallen, found)
+
+
+def _list_first(items: Sequence[str]) -> str:
+    more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
+    return f"{', '.join(items[:MAX_NAMED])}{more}"
 
 
 def collect_numbers(decision: GateDecision) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def _compare(registry: ModelRegistry, challenger: Iteration, contest: Contest, f
     notes = remark_on_training_images(champion, images, data=pair.champion.data, name="the comparison")
     return Judgement(
         comparison,
-        judge_comparison(comparison, registry.rules),
+        judge_comparison(comparison, registry.rules, pair.champion.names),
         (*pair.notes, *notes),
         pair.champion,
         count_training_images(challenger, images, data=data),

@@ -141,7 +141,7 @@ def _describe_commit(iteration: Iteration) -> RecordedState:
         str(iteration.sha256),
         is_evaluated=_has_test_metrics(iteration),
         metrics=iteration.metrics,
-        data=iteration.data,
+        data=iteration.facts.get("tested") or iteration.data,
     )
 
 
@@ -196,7 +196,7 @@ def _describe_run(iteration: Iteration, logged: _LoggedFiles, training: str, sta
         stage=stage,
         is_evaluated=is_evaluated,
         metrics=iteration.metrics,
-        data=iteration.data,
+        data=(iteration.facts.get("tested") if stage == "evaluate" else None) or iteration.data,
         versions=state.get("versions", {}),
         machine=state.get("machine", {}),
     )

@@ -32,7 +32,11 @@ def describe_dataset(
 
 
 def build_dataset_input(facts: Mapping[str, Any]) -> Any:
-    """Build MLflow's dataset input from the facts; the counts are its profile, the classes its schema."""
+    """Build MLflow's dataset input from the facts; the counts are its profile, the classes its schema.
+
+    Args:
+        facts: Of `describe_dataset`; with `use`, if the run uses it for something else than training.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     columns = [{"name": name, "type": "string", "required": True} for name in ("image", *facts["classes"])]
@@ -44,7 +48,7 @@ def build_dataset_input(facts: Mapping[str, Any]) -> Any:
         schema=json.dumps({"mlflow_colspec": columns}, allow_nan=False),
         profile=json.dumps(facts["splits"], allow_nan=False),
     )
-    return DatasetInput(entry, tags=[InputTag("mlflow.data.context", "training")])
+    return DatasetInput(entry, tags=[InputTag("mlflow.data.context", facts.get("use", "training"))])
 
 
 def get_dataset_reference(run: Any) -> dict[str, str]:

@@ -40,11 +40,13 @@ class EvaluationIdentity(NamedTuple):
         key: A hash of everything that decides its result.
         params: The part of the configuration that decides it, beside the training's.
         tags: Of a run of its own; values that are None are left out.
+        dataset: Facts for `build_dataset_input` about the data that it is on; None: that of the training.
     """
 
     key: str
     params: Mapping[str, Any]
     tags: Mapping[str, Any]
+    dataset: Mapping[str, Any] | None = None
 
 
 @contextlib.contextmanager
@@ -102,8 +104,8 @@ def attach_run(
     opening["label"] = read_sweep_label()
     if evaluation:
         new = {**_build_new_run_tags("evaluate"), **_show_commit(evaluation.tags), **evaluation.tags}
-        params, tags = sanitize_params(evaluation.params), sanitize_tags(new)
-        opening["evaluation"] = {"key": evaluation.key, "params": params, "tags": tags}
+        params, tags, data = sanitize_params(evaluation.params), sanitize_tags(new), evaluation.dataset
+        opening["evaluation"] = {"key": evaluation.key, "params": params, "tags": tags, "dataset": data}
     with _session(target, outbox, opening, {}) as session:
         yield session
 

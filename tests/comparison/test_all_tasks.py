@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.comparison.compare_models import ComparedModel
+from pipeline.comparison.compare_models import ComparedModel, compare_predictions
 from pipeline.comparison.comparison_report import build_report
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.page.render_page import render_comparison_page
@@ -23,6 +23,24 @@ def write_image(root, image):
     file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(file), np.full((SIZE[1], SIZE[0], 3), 40 + image.id, np.uint8))
     return image._replace(sha256=hash_file(file))
+
+
+def test_box_figures_of_poses_count_the_objects_without_a_labelled_point():
+    full = predicted("pose", images=16)
+    cls = next(int(truth.classes[0]) for truth in full.truths if len(truth.classes))
+    hidden = [
+        truth._replace(keypoints=np.where((truth.classes == cls)[:, None, None], 0.0, truth.keypoints))
+        for truth in full.truths
+    ]
+    half = [found.select(np.arange(len(found.scores)) % 2 == 0) for found in full.detections]
+    models = [replace(full, truths=hidden, detections=found) for found in (half, full.detections)]
+    found = compare_predictions(*models, labels=("half", "full"), resamples=200, seed=0)
+    objects = {each.name: each.objects for each in (found.main, *found.figures)}
+    total = sum(len(truth.classes) for truth in full.truths)
+    labelled = sum(int(truth.counted.sum()) for truth in hidden)
+    assert 0 < labelled < total
+    assert (objects["mAP50-95"], objects["mAP50"]) == (total, total)
+    assert objects["pose/mAP50-95"] == objects["pose/mAP50"] == labelled
 
 
 @pytest.mark.parametrize("task", ["segment", "obb", "pose"])

@@ -176,6 +176,19 @@ def test_trainings_of_one_configuration_are_pooled():
     assert pooled.verdict == "better"
 
 
+def test_the_seeds_of_a_third_model_widen_the_interval_of_two_single_trainings():
+    one, two = draw_detections(50, skill=0.6), draw_detections(50, skill=0.7, seed=1)
+    seeds = tuple(draw_detections(50, skill=skill, seed=7) for skill in (0.4, 0.6, 0.8))
+    models = [ComparedModel(*each) for each in (("A", (one,)), ("B", (two,)), ("C", seeds))]
+    alone, beside = (compare_models(found, resamples=300, seed=0)[0] for found in (models[:2], models))
+    widths = [
+        {row.name: row.high - row.low for row in (found.main, *found.classes, *found.slices)}
+        for found in (alone, beside)
+    ]
+    for name, width in widths[0].items():
+        assert widths[1][name] > 1.2 * width
+
+
 def test_p_values_of_several_models_are_adjusted(detectors):
     first, second = detectors
     third = draw_detections(60, skill=0.62, seed=5)
@@ -227,6 +240,15 @@ def test_a_perfect_model_is_better_than_one_that_finds_nothing(copies):
     assert 0.4 < comparison.main.low < comparison.main.high == 1
     assert all(row.p_value < 0.01 for row in comparison.classes)
     json.dumps(comparison, allow_nan=False)
+
+
+@pytest.mark.parametrize(("classes", "is_there"), [(3, False), (5, False), (6, True)])
+def test_the_first_five_of_five_classes_are_no_figure(classes, is_there):
+    names = tuple(f"c{number}" for number in range(classes))
+    found = draw_classifications(30, skill=0.7)
+    padded = np.pad(found.probabilities, ((0, 0), (0, classes - 3)))
+    comparison = compare(*(replace(found, names=names, probabilities=padded) for _ in range(2)))
+    assert ("top5" in {each.name for each in comparison.figures}) is is_there
 
 
 def test_two_classifiers_without_an_error_are_not_shown_to_be_equal():

@@ -49,6 +49,23 @@ def test_json_has_finite_numbers_of_all_models(report):
     assert main["difference"] == pytest.approx(main["second"] - main["first"], abs=1e-5)
 
 
+def test_a_model_without_a_threshold_takes_precision_and_recall_from_its_own_comparison_alone():
+    found = [draw_detections(30, skill=skill, seed=seed) for seed, skill in enumerate((0.5, 0.6, 0.7))]
+    candidates = [Candidate(label, (Iteration("r", "run", "r"),)) for label in "ABC"]
+    models = [
+        ComparedModel(label, (each,), thresholds)
+        for label, each, thresholds in zip("ABC", found, ((0.3,), (None,), (0.4,)), strict=True)
+    ]
+    report = build_report(candidates, models, remarks=[], resamples=200, seed=0)
+    names = [{each.name for each in comparison.figures} for comparison in report.comparisons]
+    assert names[1] - names[0] == {"precision", "recall", "F1"}
+    [remark] = [each for each in report.remarks if "precision" in each]
+    assert "with B:" in remark
+    known = [model._replace(thresholds=(0.3,)) for model in models]
+    remarks = build_report(candidates, known, remarks=[], resamples=200, seed=0).remarks
+    assert not any("precision" in each for each in remarks)
+
+
 def test_the_groups_are_those_that_any_model_knows_of():
     alone, grouped = (draw_detections(40, skill=0.5, copies=copies) for copies in (1, 4))
     models = [
@@ -80,13 +97,31 @@ def test_p_values_have_three_decimals(p, text):
 
 
 def test_what_one_training_or_several_allow_to_say_is_a_remark():
-    one, two = Iteration("a", "run", "a"), Iteration("b", "run", "b")
+    commit = {"commit": "1" * 40}
+    one, two = (Iteration(name, "run", name, facts=commit) for name in "ab")
     assert "one training each" in remark_on_seeds([Candidate("A", (one,)), Candidate("B", (two,))])[0]
     assert "seeds of A" in remark_on_seeds([Candidate("A", (one,)), Candidate("B", (one, two))])[0]
     assert remark_on_seeds([Candidate("A", (one, two)), Candidate("B", (one, two))]) == []
-    edited = replace(two, facts={"dirty": True})
-    [remark] = remark_on_seeds([Candidate("A", (one, edited)), Candidate("B", (one, two))])
-    assert "the trainings of A had the same code is not known" in remark
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"commit": "1" * 40, "dirty": True}, "not committed"),
+        ({"commit": "2" * 40}, "not in this clone"),
+        ({}, "no commit"),
+        ({"commit": "1" * 40}, ""),
+        ({"commit": "2" * 40, "code": "c"}, ""),
+    ],
+)
+def test_trainings_of_which_nobody_knows_that_they_had_the_same_code_are_a_remark(facts, why):
+    one = Iteration("a", "run", "a", facts={"commit": "1" * 40, **({"code": "c"} if "code" in facts else {})})
+    pooled = Candidate("A", (one, Iteration("b", "run", "b", facts=facts)))
+    found = remark_on_seeds([pooled, Candidate("B", (one, one))])
+    assert len(found) == bool(why)
+    assert all(
+        "the trainings of A had the same code is not known: " in each and why in each for each in found
+    )
 
 
 def estimate(difference, error=0.02, seeds=0.0):
@@ -119,9 +154,10 @@ def test_seeds_that_move_the_score_more_than_the_images_ask_for_more_trainings()
 
 
 @pytest.mark.parametrize(
-    ("number", "rounded"), [(57.3, 57), (368.2, 370), (1249, 1200), (math.inf, None), (3e6, None)]
+    ("number", "rounded"),
+    [(57.3, 58), (99.2, 100), (361.2, 370), (1249, 1300), (1300, 1300), (math.inf, None), (3e6, None)],
 )
-def test_needed_images_have_two_digits(number, rounded):
+def test_needed_images_have_two_digits_and_are_rounded_up(number, rounded):
     assert round_needed_images(number) == rounded
 
 

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import RunData
 from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 
+from pipeline.config.groups.data import DataConfig
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.finetune import FinetuneConfig
 from pipeline.config.groups.tracking import TrackingConfig
@@ -69,6 +70,7 @@ def evaluate(**changes):
     run_stage(
         Config.model_construct(
             seed=0,
+            data=DataConfig.model_construct(source=None, format="shapes"),
             evaluate=EvaluateConfig(**how | changes),
             finetune=FinetuneConfig.model_construct(imgsz=64, device="cpu", threads=1),
             tracking=TrackingConfig(

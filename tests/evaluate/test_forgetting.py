@@ -18,7 +18,7 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.core.tasks import Keypoints
-from pipeline.dataset.manifest import serialize_manifest
+from pipeline.dataset.manifest import Manifest, list_learnt_images, serialize_manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate.forgetting import (
     describe_forgetting,
@@ -75,9 +75,9 @@ def build_config(forget, base="best.pt"):
     )
 
 
-def measure(forget, base="best.pt", sha256="", task="detect"):
+def measure(forget, base="best.pt", sha256="", task="detect", **trained_on):
     facts = {"name": "base", "weights": base, "sha256": sha256 or hash_file(Path(base))}
-    trained = {"task": task, "names": ["disc", "square", "bar"], "base": facts}
+    trained = {"task": task, "names": ["disc", "square", "bar"], "base": facts, **trained_on}
     config = build_config(forget, base)
     plan = plan_forgetting(config, trained)
     return plan and measure_forgetting(config, plan, TUNED)
@@ -125,6 +125,14 @@ def test_images_that_were_trained_on_are_no_measure_of_what_was_forgotten():
     copy_image(PREPARED_FOLDER, Path("older"))
     with pytest.raises(UserError, match="are all in train or val"):
         measure("older")
+
+
+def test_images_that_were_trained_on_are_left_out_although_the_data_was_prepared_anew():
+    old = prepared_dataset(Path("old"), images={"train": 1, "val": 1, "test": 2}, pixels=64)
+    moved = replace(old.in_split("test")[0], file="train/seen.png")
+    learnt = list_learnt_images(Manifest("detect", old.names, (moved,)))
+    found = measure("old", images=learnt)
+    assert (found["images"], found["known_images"]) == (1, 1)
 
 
 def test_the_group_of_an_image_that_was_trained_on_is_left_out():

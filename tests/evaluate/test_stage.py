@@ -14,6 +14,7 @@ from ultralytics import YOLO
 from ultralytics.engine.model import Model
 from ultralytics.nn.tasks import DetectionModel
 
+from pipeline.config.groups.data import DataConfig
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.finetune import FinetuneConfig
 from pipeline.config.groups.tracking import TrackingConfig
@@ -92,6 +93,7 @@ def run(*, imgsz=64, device="cpu", **how):
     run_stage(
         Config.model_construct(
             seed=0,
+            data=DataConfig.model_construct(source=None, format="shapes"),
             evaluate=group,
             finetune=FinetuneConfig.model_construct(imgsz=imgsz, device=device, threads="auto"),
             tracking=TrackingConfig(**TARGET, run_name=None, tags={}, system_metrics=False),

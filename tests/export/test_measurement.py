@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.export.agreement import Agreement
-from pipeline.export.measurement import ExportMeasurement, build_metrics, find_refusal
+from pipeline.export.measurement import ExportMeasurement, build_metrics, describe_difference, find_refusal
 from pipeline.yolo.exporting.compare_latency import LatencyComparison
 
 
@@ -28,6 +28,12 @@ def test_file_beyond_the_tolerance_is_refused_by_how_much():
     assert refusal is not None
     for number in ("0.550", "0.050", "0.600", "0.030 to 0.070", "0.01"):
         assert number in refusal
+
+
+def test_file_that_is_kept_is_described_by_its_difference_and_the_tolerance():
+    shown = describe_difference(measurement(0.6, 0.595), tolerance=0.01)
+    for number in ("0.595", "-0.005", "0.600", "-0.025 to +0.015", "0.01"):
+        assert number in shown
 
 
 @pytest.mark.fault(3, "a figure that is no number passes every limit")

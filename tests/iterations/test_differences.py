@@ -39,3 +39,10 @@ def test_other_images_and_other_code_are_named():
 def test_uncommitted_changes_make_no_claim_about_the_code():
     old, new = (iteration({"a": 1}, code=code, dirty=dirty) for code, dirty in (("t1", False), ("t2", True)))
     assert label_differences(old, new) == []
+
+
+def test_other_test_images_are_named_where_the_training_had_the_same():
+    old = iteration({"a": 1}, "d1", tested="d1")
+    assert label_differences(old, iteration({"a": 1}, "d1", tested="d2")) == ["other test data"]
+    assert label_differences(old, iteration({"a": 1}, "d1")) == []
+    assert label_differences(old, iteration({"a": 1}, "d2", tested="d2")) == ["other data"]

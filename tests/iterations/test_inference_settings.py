@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.core.errors import UserError
 from pipeline.core.paths import PARAMS_FILE, TEST_METRICS_FILE, TRAINING_METRICS_FILE
-from pipeline.iterations.inference_settings import find_imgsz
+from pipeline.iterations.inference_settings import choose_inference_settings, find_imgsz
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.recorded_results import parse_results
 
@@ -50,3 +52,16 @@ def test_the_size_that_the_files_of_a_commit_say(imgsz, training, expected):
         TEST_METRICS_FILE: dump(test),
     }
     assert parse_results(files).predicts_with == {"conf": 0.3, "iou": 0.7, "max_det": 300, **expected}
+
+
+@pytest.mark.parametrize("name", ["conf", "iou", "max_det"])
+@pytest.mark.parametrize("stage", ["predict", "serve"])
+def test_settings_of_detections_are_refused_for_a_classifier(name, stage):
+    model = Iteration("a", "run", "a", task="classify")
+    how = {
+        "evaluate": EvaluateConfig.model_construct(iou=0.7, max_det=9, overlap=0.2, batch=1),
+        "stage": stage,
+    }
+    assert choose_inference_settings(model, Path("a.pt"), {"imgsz": 64}, **how)["imgsz"] == 64
+    with pytest.raises(UserError, match=f"^--{name.replace('_', '-')}: "):
+        choose_inference_settings(model, Path("a.pt"), {"imgsz": 64, name: 1}, **how)

@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from ultralytics import YOLO
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.predict.choose_model import choose_model
+from pipeline.predict.request import PredictionRequest, describe_chosen_model, list_deciding_settings
 from tests.iterations import projects
 from tests.predict.conftest import WEIGHTS
 
@@ -82,3 +84,19 @@ def test_a_file_has_the_image_size_of_its_training():
     assert (chosen.settings["conf"], chosen.settings["tile"]) == (0.25, None)
     assert "default of Ultralytics" in chosen.sentences[1]
     assert chosen.weights == Path(WEIGHTS)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_classifier_has_no_threshold_and_takes_none(tmp_path):
+    weights = tmp_path / "net.pt"
+    YOLO("yolo26n-cls.yaml").save(weights)
+    chosen = choose_model(str(weights), CONFIG, {"imgsz": 64})
+    assert chosen.iteration.task == "classify"
+    assert "scores from" not in chosen.sentences[1]
+    assert "5 classes" in chosen.sentences[1]
+    assert "conf" not in describe_chosen_model(chosen)
+    request = PredictionRequest([tmp_path], tmp_path / "out", ["coco"], chosen)
+    assert not {"conf", "iou", "max_det"} & list_deciding_settings(request).keys()
+    for name, value in (("conf", 0.6), ("iou", 0.5), ("max_det", 3)):
+        with pytest.raises(UserError, match=f"^--{name.replace('_', '-')}: "):
+            choose_model(str(weights), CONFIG, {name: value})

@@ -69,6 +69,24 @@ def test_a_class_or_slice_stops_a_model_if_a_fall_beyond_its_limit_is_shown(part
     assert find_failed(compare(GOOD, slices=(part, *others))) == ["slices"] * fails
 
 
+def test_classes_and_slices_that_are_not_judged_are_counted_and_named():
+    names = ("scratch", "pit", "crack", "burr", "hole", "dent")
+    few = tuple(difference(name, objects=place + 3) for place, name in enumerate(names[1:5]))
+    many = difference("scratch"), difference("dent", change=-0.2, error=0.01)
+    slices = (difference("brightness=low", objects=29), difference("brightness=high"))
+    _, none, sliced = judge_comparison(compare(GOOD, classes=(many[0], *few), slices=slices), RULES, names)
+    assert (none.passed, sliced.passed) == (True, True)
+    assert "5 classes" in none.sentence
+    assert "(pit 3, crack 4, burr 5 and 2 more)" in none.sentence
+    assert "1 slice" in sliced.sentence
+    assert "(brightness=low 29)" in sliced.sentence
+    _, fallen, _ = judge_comparison(compare(GOOD, classes=(*many, *few)), RULES, names)
+    assert not fallen.passed
+    assert "4 classes" in fallen.sentence
+    _, all_judged, _ = judge_comparison(compare(GOOD, classes=many), RULES)
+    assert "not judged" not in all_judged.sentence
+
+
 def test_data_with_a_leak_and_code_without_a_commit_do_not_pass():
     def failed(**changes):
         tags = {**CLEAN, **{f"finetrack.{key.replace('_', '.')}": value for key, value in changes.items()}}

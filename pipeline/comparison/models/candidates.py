@@ -90,6 +90,8 @@ def _pool(found: Sequence[Iteration]) -> list[list[Iteration]]:
 
 
 def _are_seeds(first: Iteration, second: Iteration) -> bool:
+    if first.sha256 and first.sha256 == second.sha256:  # two evaluations of one training
+        return False
     if not first.params or not second.params or not first.data or first.data != second.data:
         return False
     if WORKSPACE in {first.reference, second.reference}:  # of which nobody has recorded the code

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pipeline.comparison.compare_models import ComparedModel
 from pipeline.comparison.models.candidates import Candidate
+from pipeline.comparison.models.model_differences import DIGITS
 from pipeline.comparison.models.prepared_data import open_prepared_data
 from pipeline.comparison.models.training_images import remark_on_training_images
 from pipeline.comparison.models.zero_shot import AskedModel, ask_for_classes
@@ -95,6 +96,10 @@ class ModelCollector:
             print_notice(f"compare: {iteration.label} {why}: it predicts on test now")
             return self._predict(iteration, folder)
         self._settings.append(iteration.params)
+        if iteration.data and iteration.data != test.data:
+            images = [image.sha256 for image in test.images]
+            name = f"dataset {test.data[:DIGITS]}"
+            self._found.remarks += remark_on_training_images(iteration, images, data=test.data, name=name)
         threshold = iteration.predicts_with.get("conf")
         return test, _read_threshold(stored) if threshold is None else float(threshold)
 

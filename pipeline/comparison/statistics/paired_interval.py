@@ -8,6 +8,7 @@ the difference. docs/decisions/comparison.md has the simulation by which this wa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,8 +20,10 @@ from pipeline.core.arrays import FloatArray
 
 SIGNIFICANCE: Final = 0.05
 """A difference is shown where its p-value is below; the interval then leaves out 0."""
-POWER_FACTOR: Final = 1.959964 + 0.841621
-"""Standard errors that a difference must have for a power of 80% at `SIGNIFICANCE`."""
+POWER: Final = 0.8
+"""With which the needed images would show a difference at `SIGNIFICANCE`."""
+MAX_NEEDED: Final = 1e9
+"""More images than this are never needed: no number is enough then."""
 
 MAX_SIGN_GROUPS: Final = 20
 """With more groups, the variance between them tells enough, if there is any."""
@@ -37,7 +40,7 @@ class DifferenceEstimate(NamedTuple):
         first: The first model's figure, the mean of its trainings.
         second: The second model's.
         image_variance: Of the difference, by the choice of the test images.
-        seed_variance: Of the difference, by the seeds of the trainings; 0 where each model has one training.
+        seed_variance: Of the difference, by the seeds of the trainings; 0 where no model has several.
         freedom: Degrees of freedom of both together.
         groups: Number of groups of images that the figure rests on.
         decisive: Number of groups on which the models can differ; 0 where all outcomes are equal.
@@ -106,11 +109,14 @@ class Evidence(NamedTuple):
         groups: Number of groups of images.
         decisive: Number of groups on which the models can differ; `groups` by default.
         parts: The values of the classes, of a figure that is their mean.
+        others: The values (trainings, weightings) of further models, which tell how much a figure varies with
+            the seed where the two models have one training each.
     """
 
     groups: int
     decisive: int | None = None
     parts: ClassParts | None = None
+    others: Sequence[FloatArray] = ()
 
 
 class _Spread(NamedTuple):
@@ -141,7 +147,7 @@ def estimate_difference(
         resamples: The weightings.
         evidence: What the figure rests on; all groups by default.
     """
-    count, decisive, parts = evidence or Evidence(resamples.group_count)
+    count, decisive, parts, others = evidence or Evidence(resamples.group_count)
     differences = second.mean(axis=0) - first.mean(axis=0)
     image_variance = _estimate_image_variance(differences[1 : 1 + resamples.times], count)
     freedom = _estimate_freedom(differences, resamples, count)
@@ -149,8 +155,8 @@ def estimate_difference(
         classes = measure_class_variance(parts, resamples.times)
         image_variance = max(image_variance, classes.variance)
         freedom = min(freedom, image_variance**2 / classes.terms) if classes.terms else freedom
-    spreads = [_measure_spread(values, resamples.times, count) for values in (first, second)]
-    seed_variance, seed_terms = _combine_spreads(spreads)
+    spreads = [_measure_spread(values, resamples.times, count) for values in (first, second, *others)]
+    seed_variance, seed_terms = _combine_spreads(spreads[:2], spreads[2:])
     total = image_variance + seed_variance
     terms = image_variance**2 / freedom + seed_terms
     return DifferenceEstimate(
@@ -171,9 +177,25 @@ def estimate_needed_images(estimate: DifferenceEstimate, images: int) -> float:
         The number; infinite where the difference is 0, or where no number of images is enough, since the
         seeds of the trainings alone move the figure as much.
     """
-    wanted = (estimate.difference / POWER_FACTOR) ** 2 - estimate.seed_variance
-    variance = estimate.error**2 - estimate.seed_variance
-    return max(images + 1.0, images * variance / wanted) if wanted > 0 else math.inf
+    low, high = float(images), MAX_NEEDED
+    if not estimate.difference or not _is_shown_by(high / images, estimate):
+        return math.inf
+    for _ in range(24):  # to five digits
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _is_shown_by(middle / images, estimate) else (middle, high)
+    return max(images + 1.0, high)
+
+
+def _is_shown_by(times: float, estimate: DifferenceEstimate) -> bool:
+    """Tell whether a number of images, as a multiple of the present one, would show the difference.
+
+    Its standard errors must be the quantiles of Student's t for `SIGNIFICANCE` and `POWER` together. The
+    degrees of freedom grow with the images, but not where seeds have a part in them.
+    """
+    freedom = estimate.freedom * (1 if estimate.seed_variance else times)
+    factor = sum(find_two_sided_quantile(p, freedom) for p in (SIGNIFICANCE, 2 * (1 - POWER)))
+    image_variance = (estimate.error**2 - estimate.seed_variance) / times
+    return abs(estimate.difference) >= factor * math.sqrt(image_variance + estimate.seed_variance)
 
 
 def _estimate_image_variance(drawn: FloatArray, groups: int) -> float:
@@ -239,16 +261,33 @@ def _measure_spread(values: FloatArray, times: int, groups: int) -> _Spread:
     return _Spread(float(values[:, 0].var(ddof=1)), own, count)
 
 
-def _combine_spreads(spreads: list[_Spread]) -> tuple[float, float]:
+def _combine_spreads(spreads: Sequence[_Spread], others: Sequence[_Spread]) -> tuple[float, float]:
     """Return the seed variance of a difference, and its sum of squares by freedom (Satterthwaite 1946).
 
-    A model with one training has the spread of the other one; with one training each there is none. A
-    variance that is used for both counts once: its error is the same in both.
+    A model with one training has the spread of the other one. With one training each, both have the mean of
+    the spreads of other models, by their degrees of freedom; without any there is none. A variance that is
+    used for both counts once: its error is the same in both.
+
+    Args:
+        spreads: Of the two models.
+        others: Of further models.
     """
     total = terms = 0.0
     known = [spread for spread in spreads if spread.trainings > 1]
+    if not known:
+        known = _average_spreads([spread for spread in others if spread.trainings > 1])
     for source in known:
         share = sum(1 / spread.trainings for spread in spreads if spread is source or len(known) == 1)
         total += max(0.0, source.variance - source.shared) * share
         terms += (source.variance * share) ** 2 / (source.trainings - 1)
     return total, terms
+
+
+def _average_spreads(spreads: Sequence[_Spread]) -> list[_Spread]:
+    """Return the mean of spreads as one of as many degrees of freedom as they have together."""
+    freedoms = [spread.trainings - 1 for spread in spreads]
+    if not freedoms:
+        return []
+    variance = np.average([spread.variance for spread in spreads], weights=freedoms)
+    shared = np.average([spread.shared for spread in spreads], weights=freedoms)
+    return [_Spread(float(variance), float(shared), sum(freedoms) + 1)]

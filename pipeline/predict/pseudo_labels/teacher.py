@@ -122,7 +122,9 @@ def require_own_data(iteration: Iteration, manifest: Manifest, reader: RunReader
         UserError: It is another one, or not known: its val may be among the images that the model learned.
     """
     data = iteration.data
-    if iteration.reference == WORKSPACE:  # its data is what is there now; its run says what it was trained on
+    if (
+        iteration.reference == WORKSPACE
+    ):  # its data may be what is there now: its run says what it learnt from
         run = reader.get_run(iteration.run_id) if iteration.run_id else None
         data = run.tags.get(DATA_TAG) if run else None
     if data is None:

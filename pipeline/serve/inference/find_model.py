@@ -63,7 +63,7 @@ def find_model(request: ModelRequest) -> FoundModel:
     """Find the model, and bring its weights to this machine.
 
     Raises:
-        UserError: There is no such model, or its weights cannot be had.
+        UserError: There is no such model, its weights cannot be had, or a setting has no meaning for it.
     """
     name = request.config.registry.name
     iteration = resolve_reference(request.reference, request.target, registry_name=name)

@@ -8,11 +8,13 @@ from typing import Any, Final
 from filelock import FileLock
 
 from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.tracking.dataset_input import DIGEST_LENGTH, build_dataset_input
 from pipeline.tracking.outbox import OutboxMessage
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.metric_points import TEST_PREFIX
 from pipeline.tracking.store.run_changes import log_missing_params, log_tags
 from pipeline.tracking.store.run_tags import (
+    DATA_TAG,
     EVALUATION_TAG,
     KEY_TAG,
     PARENT_TAG,
@@ -29,21 +31,22 @@ def open_evaluation_run(
 ) -> str:
     """Return the id of the run that an evaluation of a training logs to, marked as RUNNING.
 
-    The first evaluation logs to the run of the training. Another one of the same weights has a child run of
-    its own, with the training's parameters: one run shows one evaluation. An evaluation that is repeated, or
-    goes on after a stop, finds its run by its key.
+    The first evaluation logs to the run of the training. Another one of the same weights, or one on other
+    data, has a child run of its own, with the training's parameters: one run shows one evaluation. An
+    evaluation that is repeated, or goes on after a stop, finds its run by its key.
 
     Args:
         store: Of the training's run.
         training_id: The run of the training.
-        message: Opens the evaluation; holds its key, parameters, and the tags of a new run.
+        message: Opens the evaluation; holds its key, parameters, its dataset, and the tags of a new run.
         tags: Of the stage: process, outbox, state.
     """
-    key, params = message["evaluation"]["key"], message["evaluation"]["params"]
+    key, dataset = message["evaluation"]["key"], message["evaluation"].get("dataset")
+    params = message["evaluation"]["params"]
     marked = {**tags, EVALUATION_TAG: key}
     with FileLock(create_scratch_folder("locks") / "mlflow-runs.lock", timeout=CLAIM_WAIT_SECONDS):
         training = store.client.get_run(training_id)
-        if _is_free(training, key, params):
+        if _is_free(training, key, params) and _is_same_data(training, dataset):
             run_id = training_id
             log_tags(store, run_id, marked)
             log_missing_params(store, run_id, params)
@@ -69,6 +72,12 @@ def _is_free(training: Any, key: str, params: Mapping[str, str]) -> bool:
     return EVALUATION_TAG not in tags or tags.get(f"{STAGE_TAG_PREFIX}evaluate") in {"failed", "killed"}
 
 
+def _is_same_data(training: Any, dataset: Mapping[str, Any] | None) -> bool:
+    """Check whether an evaluation is on the dataset of the training, as far as both are known."""
+    trained_on = training.data.tags.get(DATA_TAG)
+    return dataset is None or trained_on is None or dataset["digest"] == trained_on
+
+
 def _open_child(
     store: MlflowClientCache, training: Any, message: OutboxMessage, tags: Mapping[str, str]
 ) -> str:
@@ -83,7 +92,7 @@ def _open_child(
     child_id = str(child.info.run_id)
     log_tags(store, child_id, tags)
     log_missing_params(store, child_id, training.data.params | message["evaluation"]["params"])
-    _copy_inputs(store, training, child_id)
+    _log_inputs(store, training, child_id, message["evaluation"].get("dataset"))
     return child_id
 
 
@@ -104,11 +113,17 @@ def _create_child(
     )
 
 
-def _copy_inputs(store: MlflowClientCache, training: Any, child_id: str) -> None:
-    """Log the training's dataset and its model as what the evaluation used."""
+def _log_inputs(
+    store: MlflowClientCache, training: Any, child_id: str, dataset: Mapping[str, Any] | None
+) -> None:
+    """Log the training's model as what the evaluation used, and its own dataset or else the training's."""
     from mlflow.entities import LoggedModelInput
 
-    datasets = training.inputs.dataset_inputs if training.inputs else []
+    datasets = list(training.inputs.dataset_inputs) if training.inputs else []
+    if dataset:
+        shown = dataset["digest"][:DIGEST_LENGTH]
+        same = [item for item in datasets if item.dataset.digest == shown]
+        datasets = same or [build_dataset_input(dataset)]
     outputs = training.outputs.model_outputs if training.outputs else []
     child = store.client.get_run(child_id)  # unlike a search, it returns the models
     known = child.inputs.model_inputs if child.inputs else []

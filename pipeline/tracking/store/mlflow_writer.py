@@ -101,6 +101,8 @@ class MlflowWriter:
         run_id = str(run.info.run_id)
         if evaluation:
             log_missing_params(self.store, run_id, evaluation["params"])
+            if dataset := evaluation.get("dataset"):
+                self.store.client.log_inputs(run_id, datasets=[build_dataset_input(dataset)])
         return run_id
 
     def _find_run(self, message: OutboxMessage) -> str | None:

@@ -53,6 +53,12 @@ def test_runs_of_other_code_or_other_base_weights_are_not_pooled():
     assert len(label(tags={"finetrack.base.sha256": "2" * 64})) == 2
 
 
+def test_two_evaluations_of_the_same_weights_are_no_seeds():
+    first, again = run("a", sha256="1" * 64), run("c", seed=1, sha256="1" * 64)
+    assert len(labels(first, run("b", lr0=0.2), again)) == 3
+    assert labels(first, again, run("d", seed=2), run("b", lr0=0.2))[0] == ("a (2 seeds)", 2)
+
+
 def test_keys_that_change_no_prediction_do_not_matter():
     other = run("c", seed=1)
     other = replace(other, params={**other.params, "evaluate.worst": 9, "tracking.uri": "elsewhere"})

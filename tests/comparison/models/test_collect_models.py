@@ -75,6 +75,15 @@ def test_a_file_predicts_on_the_workspace_with_classes_as_in_the_data(data, conf
     assert sum("was trained on test images" in remark for remark in found.remarks) == 2
 
 
+@pytest.mark.usefixtures("runs")
+def test_stored_predictions_on_other_data_than_that_of_the_training_are_remarked_on(config, tmp_path):
+    (candidate,) = find_candidates(["plain"], TARGET, registry_name="none")
+    other = replace(candidate.iterations[0], data="e" * 64)
+    found = ModelCollector(config, TARGET, tmp_path).collect([Candidate("plain", (other,))])
+    [remark] = found.remarks
+    assert "was trained on test images of dataset dddddddddd is not known" in remark
+
+
 @pytest.mark.fault(13, "the stored predictions of a run are of other weights")
 @pytest.mark.usefixtures("runs")
 def test_stored_predictions_of_other_weights_are_not_used(config, tmp_path, capsys):

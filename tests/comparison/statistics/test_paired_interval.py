@@ -181,11 +181,37 @@ def test_a_single_training_is_taken_to_vary_as_the_others_seeds_do():
     assert pooled.freedom == pytest.approx(2, abs=0.1)  # one variance, of three trainings
 
 
-def test_needed_images_have_a_power_of_eighty_percent():
-    found = estimate(*np.random.default_rng(7).random((2, 50)))
-    wanted = estimate_needed_images(found, 50)
-    at_wanted = found._replace(image_variance=found.image_variance * 50 / wanted)
-    assert abs(found.difference) / at_wanted.error == pytest.approx(1.96 + 0.8416, rel=1e-3)
+def test_two_single_trainings_are_taken_to_vary_as_the_seeds_of_further_models_do():
+    shared = np.random.default_rng(6).random(50)
+    spread, narrow = np.array([-0.05, 0.0, 0.05]), np.array([-0.01, 0.01])
+    resamples = resample_groups(np.arange(50), 300, seed=0)
+    others = [means(shared + offsets[:, None], resamples) for offsets in (spread, narrow, np.zeros(1))]
+    found = estimate(shared, shared, times=300, evidence=Evidence(50, others=others))
+    variance = (2 * 0.05**2 + 0.02**2 / 2) / 3
+    assert found.seed_variance == pytest.approx(2 * variance, rel=0.02)
+    assert found.freedom == pytest.approx(3, abs=0.1)
+    own = Evidence(50, others=others[:1])
+    pooled = estimate(shared + narrow[:, None], shared, times=300, evidence=own)
+    assert pooled.seed_variance == pytest.approx(1.5 * 0.02**2 / 2, rel=0.02)  # the pair's own seeds
+
+
+@pytest.mark.parametrize("images", [8, 50, 400])
+def test_needed_images_have_a_power_of_eighty_percent(images):
+    found = estimate(*np.random.default_rng(7).random((2, images)))
+    times = estimate_needed_images(found, images) / images
+    freedom = found.freedom * times
+    shift = abs(found.difference) / math.sqrt(found.image_variance / times)
+    power = stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, shift)
+    assert power == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 20, 1000])
+@pytest.mark.parametrize("seeds", [0.0, 0.1])
+def test_a_difference_that_is_not_quite_shown_needs_more_images_than_there_are(freedom, seeds):
+    error = 0.1 / stats.t.ppf(0.9749, freedom)
+    found = DifferenceEstimate(0.5, 0.6, error**2 * (1 - seeds), error**2 * seeds, freedom, 55, 55)
+    assert found.p_value > 0.05
+    assert estimate_needed_images(found, 55) > 56
 
 
 def test_no_number_of_images_is_enough_where_seeds_move_the_figure_as_much():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from mlflow.entities import Param
 
+from pipeline.tracking.dataset_input import describe_dataset
 from pipeline.tracking.outbox import create_outbox
 from pipeline.tracking.runs import EvaluationIdentity, attach_run, open_run
 
@@ -67,6 +68,24 @@ def test_another_evaluation_has_a_child_run_with_the_parameters_of_the_training(
 
 
 @pytest.mark.fault(12, "evaluated again with the same settings")
+def test_an_evaluation_on_other_data_than_that_of_the_training_has_its_own_dataset(target, client):
+    facts = {"source": "data/prepared", "classes": ["pit"], "splits": {}}
+    with open_run(target, key="k1", name="demo", tags={"finetrack.data.digest": "ab" * 32}) as session:
+        session.log_dataset("demo", "ab" * 32, **facts)
+    training = session.run_id
+    same, other = (
+        identity._replace(dataset={**describe_dataset("demo", digest * 32, **facts), "use": "evaluation"})
+        for identity, digest in ((FEW, "ab"), (MANY, "cd"))
+    )
+    child = evaluate(target, training, other, 0.6)
+    assert child != training
+    assert evaluate(target, training, same, 0.5) == training
+    for run, digest in ((training, "ab"), (child, "cd")):
+        [found] = client.get_run(run).inputs.dataset_inputs
+        assert found.dataset.digest == digest * 6
+    assert evaluate(target, training, other, 0.6) == child
+
+
 def test_repeated_evaluations_stay_in_their_runs(target, client, training):
     evaluate(target, training, FEW, 0.5)
     other = evaluate(target, training, MANY, 0.6)
