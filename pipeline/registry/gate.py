@@ -199,7 +199,7 @@ def _judge_parts(
         found = f"falls by more than {limit:g}: {_list_first(shown)}"
     if few and judged:
         counted = format_count(len(few), f"{one} has", f"{name} have")
-        named = _list_first([f"{part} {objects}" for part, objects in few.items()])
+        named = _list_first([f"{part}: {objects}" for part, objects in few.items()])
         found = f"{found}; {counted} fewer than {min_objects} objects on test: not judged ({named})"
     return GateCheck(name, not fallen, found)
 

@@ -77,9 +77,9 @@ def test_classes_and_slices_that_are_not_judged_are_counted_and_named():
     _, none, sliced = judge_comparison(compare(GOOD, classes=(many[0], *few), slices=slices), RULES, names)
     assert (none.passed, sliced.passed) == (True, True)
     assert "5 classes" in none.sentence
-    assert "(pit 3, crack 4, burr 5 and 2 more)" in none.sentence
+    assert "(pit: 3, crack: 4, burr: 5 and 2 more)" in none.sentence
     assert "1 slice" in sliced.sentence
-    assert "(brightness=low 29)" in sliced.sentence
+    assert "(brightness=low: 29)" in sliced.sentence
     _, fallen, _ = judge_comparison(compare(GOOD, classes=(*many, *few)), RULES, names)
     assert not fallen.passed
     assert "4 classes" in fallen.sentence
