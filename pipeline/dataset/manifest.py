@@ -13,6 +13,8 @@ from pipeline.core.tasks import Keypoints, Task
 
 _LISTED_DIGITS: Final = 16
 """Hexadecimal digits of the SHA-256 of a listed image: enough to tell billions of images apart."""
+MAX_LISTED_IMAGES: Final = 100_000
+"""In run.json, which every listing of iterations reads: 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,14 @@ def parse_manifest(text: str) -> Manifest:
     return manifest
 
 
-def list_learnt_images(manifest: Manifest) -> list[str]:
+def list_learnt_images(manifest: Manifest) -> list[str] | None:
     """List the images that a training learns from, or chooses by, for run.json: those of train and val.
 
     Returns:
-        The first digits of the SHA-256 of each, sorted.
+        The first digits of the SHA-256 of each, sorted; None where they are more than MAX_LISTED_IMAGES.
     """
-    return sorted({item.sha256[:_LISTED_DIGITS] for item in manifest.items if item.split != "test"})
+    found = {item.sha256[:_LISTED_DIGITS] for item in manifest.items if item.split != "test"}
+    return sorted(found) if len(found) <= MAX_LISTED_IMAGES else None
 
 
 def find_learnt_images(
@@ -152,7 +155,7 @@ def find_learnt_images(
         images: Of any dataset.
 
     Returns:
-        Those of the images; None where run.json lists none, as that of an earlier version.
+        Those of the images; None where run.json lists none: of very many, or of an earlier version.
     """
     listed = facts.get("images")
     if not isinstance(listed, list):

@@ -34,6 +34,13 @@ def test_test_images_that_were_in_train_or_val_are_counted(manifest, count, is_t
     assert (found.number, bool(found.sentence)) == (count, is_told)
 
 
+def test_of_very_many_images_it_is_not_known(monkeypatch):
+    monkeypatch.setattr("pipeline.dataset.manifest.MAX_LISTED_IMAGES", 4)
+    facts = {"data": TRAINED_ON.digest, "images": list_learnt_images(TRAINED_ON)}
+    assert facts["images"] is None
+    assert find_seen_images(facts, build_manifest(train="f", test="aex")).number is None
+
+
 def test_what_a_training_of_an_earlier_version_saw_is_not_known():
     found = find_seen_images({}, TRAINED_ON)
     assert found.number is None
