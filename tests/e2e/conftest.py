@@ -165,6 +165,7 @@ def use_smoke_values(project: Project) -> None:
     """Give the copy the smoke experiment's values by default; those of the images go to `data=demo` alone."""
     demo, smoke = project.folder / "conf/data/demo.yaml", project.folder / "conf/experiment/smoke.yaml"
     values = yaml.safe_load(smoke.read_text())
+    del values["defaults"]  # which would hide the images that `use` sets
     demo.write_text(yaml.safe_dump(yaml.safe_load(demo.read_text()) | values.pop("data")))
     smoke.with_name("small.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(values)}")
     project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: small")

@@ -208,7 +208,7 @@ def build_image_seeds() -> list[Parts]:
         (".jpg", encode_picture("JPEG", "L", progressive=True)),
         (".png", encode_picture("PNG", "P")),
         (".png", encode_picture("PNG", "RGBA")),
-        (".png", encode_mask("I;16")),
+        (".png", encode_mask("I;16", values=(9_000, 30_000, 65_535))),
         (".png", encode_picture("PNG", "1")),
         (".bmp", encode_picture("BMP")),
         (".gif", encode_picture("GIF", "P")),

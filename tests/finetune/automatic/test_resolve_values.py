@@ -117,7 +117,7 @@ def test_with_a_time_limit_no_number_of_epochs_is_chosen(tmp_path):
 
 
 def test_a_number_that_does_not_fit_the_other_values_is_refused():
-    gradual = {"trigger": "schedule", "every": 20, "stall": 3, "groups": 4, "decay": 0.7}
+    gradual = {"trigger": "schedule", "every": 9, "stall": 3, "groups": 5, "decay": 0.7}
     config = configure(epochs="auto", strategy="gradual", gradual=gradual)
     with pytest.raises(
         ConfigError, match=r"^finetune\.epochs=auto gives 30, but finetune\.epochs=30 ends before"
