@@ -71,7 +71,8 @@ def test_the_student_learns_and_the_teacher_does_not():
     assert early.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "auto"])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_training_learns_the_features_and_keeps_the_student_alone(tmp_path, precision):
     trainings.dataset(tmp_path)
     teacher = tmp_path / "teacher.pt"

@@ -79,10 +79,8 @@ def test_stored_features_give_the_same_training_and_each_image_is_computed_once(
     assert kept.train_loader.dataset.ims == [None] * 6  # no later epoch reads them
 
 
-@pytest.mark.parametrize(
-    "task",
-    ["segment", *(pytest.param(task, marks=pytest.mark.slow) for task in ("obb", "pose", "classify"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["segment", "obb", "pose", "classify"])
 def test_other_tasks_store_features_too(tmp_path, task):
     kept = _trained(tmp_path / "kept", task=task, train=4, average=2)
     stock = _trained(tmp_path / "stock", task=task, train=4, average=2, fast=False)
