@@ -38,6 +38,7 @@ def main() -> None:
     _compose(asked)
     _stage("prepare")
     planted = spoil(FOLDER / "data/prepared", share=asked.share, seed=asked.seed)
+    shutil.rmtree(FOLDER / "data/columns")  # they are of the labels before
     for stage in ("augment", "finetune", "evaluate"):
         _stage(stage)
     found = json.loads((FOLDER / "reports/evaluation/suspects.json").read_text("utf-8"))["suspects"]
