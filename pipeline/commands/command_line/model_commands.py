@@ -31,7 +31,7 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
                     "help": "any of pictures, coco, yolo and csv, with commas; all by default",
                 },
             ),
-            ("--conf", {"type": float, "help": "the lowest score that counts"}),
+            ("--conf", {"type": float, "help": "the lowest score that counts; classifiers have none"}),
             ("--iou", {"type": float, "help": "of the non-maximum suppression"}),
             ("--max-det", {"type": int, "metavar": "N", "help": "detections per image at most"}),
             ("--imgsz", {"type": int, "metavar": "PIXELS", "help": "the network's input"}),
