@@ -29,7 +29,7 @@ def render(store: Store, others: Sequence[Store], *, curves: str) -> str:
     machines = sorted({result.machine for each in stores.values() for result in each.results.values()})
     head = f"""# Results
 
-    make results DATA=FOLDER BASES=yolov8n,foundation SEEDS=0,1,2 METHODS="yolo train,full,same time"
+    make results DATA=FOLDER BASES=yolov8n,foundation SEEDS=0,1,2 METHODS="yolo train,full,same time,gradual,head"
 
 writes this page (`benchmarks/results.py`): {store.terms["epochs"]} epochs, batch {BATCH}, `augment=none`, {store.terms["pixels"]} px; every method has
 the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
