@@ -86,6 +86,7 @@ def test_list_has_at_most_the_requested_length(tmp_path):
     told = json.loads((tmp_path / "suspects.json").read_text())
     assert told["total"] == told["kinds"]["missing"] == 3 * len(manifest.items) > 4
     assert f"the first 4 of {told['total']}" in page
+    assert "4 labels to look at first" in page
 
 
 def test_wrong_class_of_an_image_is_listed(tmp_path):
