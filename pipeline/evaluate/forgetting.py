@@ -71,10 +71,15 @@ def plan_forgetting(config: Config, trained: Mapping[str, Any]) -> ForgettingPla
     wanted = config.evaluate.forget
     if wanted is None:
         return None
+    from pipeline.yolo.inference.class_names import spell_class_names
+
     data = open_old_data(wanted, trained)
     base = _find_base(config, trained)
-    known = _read_base_names(base, data.manifest)
-    shared = find_shared_classes(data.manifest.names, known, tuple(trained["names"]))
+    names = data.manifest.names
+    first, second = (
+        spell_class_names(each, names) for each in (_read_base_names(base, data.manifest), trained["names"])
+    )
+    shared = find_shared_classes(names, first, second)
     return ForgettingPlan(data, base, shared)
 
 
@@ -177,6 +182,7 @@ def _read_base_names(weights: Path, manifest: Manifest) -> tuple[str, ...]:
     Raises:
         UserError: What they predict cannot be compared with the labels.
     """
+    from pipeline.yolo.inference.class_names import read_class_names
     from pipeline.yolo.inference.model_file import load_checkpoint_model
 
     model = load_checkpoint_model(weights, None, "evaluate")
@@ -189,7 +195,7 @@ def _read_base_names(weights: Path, manifest: Manifest) -> tuple[str, ...]:
             f"evaluate.forget: the base weights {weights.name} are for {found}, and the images for {wanted}: "
             "what they knew cannot be measured there; set evaluate.forget=null"
         )
-    return tuple(str(model.names[index]) for index in range(len(model.names)))
+    return read_class_names(model)
 
 
 def _iterate_truths(data: OldData, shared: SharedClasses) -> Iterator[GroundTruth]:

@@ -12,9 +12,12 @@ from pipeline.iterations.inference_settings import DEFAULT_CONF, find_imgsz
 from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
 from pipeline.iterations.predict_split import PreparedData, is_single_class, match_classes
 from pipeline.storage.files import hash_file
+from pipeline.yolo.inference.class_names import read_class_names
 from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model
 
 STAGE: Final = "export"
+_MAX_STEM_BYTES: Final = 150
+"""A disk allows 255 for a whole name."""
 
 
 class ExportSource(NamedTuple):
@@ -53,7 +56,7 @@ def open_source(iteration: Iteration, weights: Path, data: PreparedData) -> Expo
     if not is_checkpoint(weights):
         raise UserError(f"{weights} is an exported file: name a run, or a checkpoint (.pt)")
     model = load_checkpoint_model(weights, data.manifest.task, STAGE)
-    names = tuple(str(model.names[index]) for index in range(len(model.names)))
+    names = read_class_names(model)
     is_merged = is_single_class(iteration, weights, STAGE)
     match_classes(iteration, names, data, is_merged=is_merged)
     sha256 = hash_file(weights)
@@ -70,6 +73,6 @@ def open_source(iteration: Iteration, weights: Path, data: PreparedData) -> Expo
 
 
 def _build_stem(label: str) -> str:
-    """Return a file name of plain characters, without the ending of a checkpoint."""
+    """Return the beginning of a file name: plain characters, without the ending of a checkpoint."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", label.removesuffix(".pt")).strip("-.")
-    return plain or "model"
+    return plain[:_MAX_STEM_BYTES] or "model"

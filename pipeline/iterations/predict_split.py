@@ -23,6 +23,7 @@ from pipeline.evaluate.prediction_files import describe_predicted_images
 from pipeline.evaluate.predictions import read_ground_truth
 from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
 from pipeline.iterations.weights_file import hash_path
+from pipeline.yolo.inference.class_names import spell_class_names
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model
 from pipeline.yolo.inference.predict import read_prepared_image
@@ -144,6 +145,8 @@ def match_classes(
 ) -> IntArray:
     """Return the index in the data of each class of a model; its classes may be in another order.
 
+    A code of ImageNet and Ultralytics' word for it are the same class.
+
     Args:
         iteration: The model.
         names: Its class names by index.
@@ -156,9 +159,10 @@ def match_classes(
     known = data.manifest.names
     if is_merged and len(names) == 1:
         return np.zeros(1, np.int64)
-    if sorted(names) != sorted(known):
+    spelled = spell_class_names(names, known)
+    if sorted(spelled) != sorted(known):
         raise UserError(
             f"{iteration.label} was trained for the classes {', '.join(names)}, "
             f"but the data of {data.name} has {', '.join(known)}: choose a model and data of the same classes"
         )
-    return np.array([known.index(name) for name in names], np.int64)
+    return np.array([known.index(name) for name in spelled], np.int64)

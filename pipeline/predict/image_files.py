@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +53,12 @@ def write_picture(
     _write_file(folder / f"{result.output}.jpg", encoded)
 
 
+def name_part(path: Path) -> Path:
+    """Return where a file is written before it is whole: a name of its own that is never too long."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    return path.with_name(f".{digest[:32]}.part{path.suffix}")
+
+
 def remove_image_files(folder: Path, output: str) -> None:
     """Remove what an earlier run wrote of an image that is gone or changed, or of a frame of such a video.
 
@@ -58,8 +66,12 @@ def remove_image_files(folder: Path, output: str) -> None:
         folder: Of the prediction.
         output: See `ImageResult`.
     """
-    (folder / LABELS_FOLDER / f"{output}.txt").unlink(missing_ok=True)
-    (folder / PICTURES_FOLDER / f"{output}.jpg").unlink(missing_ok=True)
+    for path in (folder / LABELS_FOLDER / f"{output}.txt", folder / PICTURES_FOLDER / f"{output}.jpg"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:  # of an earlier version, which could not write it either
+                raise
 
 
 def draw_result(
@@ -141,7 +153,7 @@ def _format_lines(result: ImageResult, task: Task, names: Sequence[str]) -> Iter
 
 def _write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; its line in the journal says that it is complete."""
-    part = path.with_name(f".{path.name}.part")
+    part = name_part(path)
     try:
         _write_part(part, content)
     except FileNotFoundError:

@@ -6,8 +6,9 @@ A line is written when all files of its image are. A last line without its end i
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -50,6 +51,18 @@ class EarlierResults(NamedTuple):
 
     images: frozenset[str]
     frames: dict[str, int]
+
+
+class JournalStretch(NamedTuple):
+    """Lines of a journal that follow each other, about one video.
+
+    Attributes:
+        start: Bytes of the file before the first line.
+        end: Bytes up to the end of the last line.
+    """
+
+    start: int
+    end: int
 
 
 class Journal:
@@ -105,8 +118,32 @@ def read_results(path: Path) -> Iterator[ImageResult]:
     """Yield the results in a journal."""
     for line in _iterate_lines(path):
         if "rows" in line:
-            values = {key: value for key, value in line.items() if key != "stamp"}
-            yield ImageResult(**{**values, "size": tuple(line["size"])})
+            yield _build_result(line)
+
+
+def find_frame_results(path: Path) -> dict[str, list[JournalStretch]]:
+    """Find where the results of the frames of each video are in a journal, by the name of the video.
+
+    Those of one video are in one stretch, or in several if a run was stopped and went on. The journal is read
+    once for all videos.
+    """
+    found: dict[str, list[JournalStretch]] = {}
+    for line, place in _iterate_placed_lines(path):
+        if line.get("number") is None:
+            continue
+        stretches = found.setdefault(line["file"], [])
+        if stretches and stretches[-1].end == place.start:
+            stretches[-1] = JournalStretch(stretches[-1].start, place.end)
+        else:
+            stretches.append(place)
+    return found
+
+
+def read_frame_results(path: Path, stretches: Sequence[JournalStretch]) -> Iterator[ImageResult]:
+    """Yield the results in stretches of a journal that `find_frame_results` found, in their order."""
+    for stretch in stretches:
+        for line, _ in _iterate_placed_lines(path, stretch):
+            yield _build_result(line)
 
 
 def read_errors(path: Path) -> Iterator[tuple[str, str]]:
@@ -164,14 +201,31 @@ def _is_current(line: dict[str, Any], file: SourceFile, frames: int) -> bool:
     return "end" in line or bool(line["output"] == name_output(file))
 
 
+def _build_result(line: Mapping[str, Any]) -> ImageResult:
+    values = {key: value for key, value in line.items() if key != "stamp"}
+    return ImageResult(**{**values, "size": tuple(line["size"])})
+
+
 def _iterate_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines up to the first damaged one."""
+    return (line for line, _ in _iterate_placed_lines(path))
+
+
+def _iterate_placed_lines(
+    path: Path, stretch: JournalStretch | None = None
+) -> Iterator[tuple[dict[str, Any], JournalStretch]]:
+    """Yield the lines of a stretch, or of the whole file, and their places, up to the first damaged line."""
     with path.open("rb") as file:
-        for line in file:
+        start, end = stretch or (0, math.inf)
+        file.seek(start)
+        while start < end:
+            text = file.readline()
             try:
-                value = json.loads(line) if line.endswith(b"\n") else None
+                value = json.loads(text) if text.endswith(b"\n") else None
             except ValueError:
                 return
             if not isinstance(value, dict):
                 return
-            yield value
+            place = JournalStretch(start, start + len(text))
+            yield value, place
+            start = place.end

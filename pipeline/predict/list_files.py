@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,10 @@ VIDEO_SUFFIXES: Final = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 )
 """Suffixes of videos, in lower case. None of them is a list of other files or addresses."""
+_MAX_NAME_BYTES: Final = 255
+"""Of a file or a folder, on the usual disks."""
+_CUT_BYTES: Final = 150
+"""Of a name that is cut, as those of prepared images are."""
 ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
@@ -47,10 +52,12 @@ class FileList(NamedTuple):
     Attributes:
         files: The images and videos, sorted by folder and name.
         others: How many other files there are, which are left out.
+        shortened: The names of those whose results have other ones: names so long are possible on no disk.
     """
 
     files: list[SourceFile]
     others: int
+    shortened: tuple[str, ...] = ()
 
 
 def list_files(paths: Sequence[Path]) -> FileList:
@@ -79,7 +86,9 @@ def list_files(paths: Sequence[Path]) -> FileList:
         raise UserError(
             f"{', '.join(map(str, paths))} has no image and no video{left_out}: name another source"
         )
-    return FileList(_choose_outputs(found), others)
+    files = _choose_outputs(found)
+    shortened = tuple(file.name for file in files if not file.output.startswith(_remove_suffix(file.name)))
+    return FileList(files, others, shortened)
 
 
 def _is_archive(path: Path) -> bool:
@@ -149,27 +158,53 @@ def _choose_outputs(files: Sequence[SourceFile]) -> list[SourceFile]:
 
     Where a.jpg and a.png are in one folder, or a.jpg and a.jpg.png, all have their full names: a.jpg.txt.
     Those of a video are in a folder with its full name. Where a.txt is the name of a folder, an
-    underscore is added.
+    underscore is added. A name that would be too long is cut, and gets a hash of the image's name.
     """
-    stems = [each.name if each.is_video else str(PurePosixPath(each.name).with_suffix("")) for each in files]
+    stems = [each.name if each.is_video else _remove_suffix(each.name) for each in files]
     counts = Counter(stem.casefold() for stem in stems)
     names = {each.name.casefold() for each in files}
     taken = {str(parent).casefold() for each in files for parent in PurePosixPath(each.name).parents}
     chosen = []
     for each, stem in zip(files, stems, strict=True):
         is_free = not each.is_video and counts[stem.casefold()] == 1 and stem.casefold() not in names
-        output = stem if is_free else each.name
+        output = _fit_output(each, stem if is_free else each.name)
         while not taken.isdisjoint(_list_results(each, output)):
-            output = f"{output}_"
+            output = _fit_output(each, f"{output}_")
         taken |= _list_results(each, output)
         chosen.append(each._replace(output=output))
     return chosen
 
 
+def _remove_suffix(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _fit_output(file: SourceFile, output: str) -> str:
+    """Cut the parts of a path that are too long, or would be with the suffixes of results."""
+    *folders, last = output.split("/")
+    fitting = [_cut_name(part, part) if _count_bytes(part) > _MAX_NAME_BYTES else part for part in folders]
+    if max(_count_bytes(name) for name in _name_results(file, last)) > _MAX_NAME_BYTES:
+        last = _cut_name(last, file.name)
+    return "/".join([*fitting, last])
+
+
+def _count_bytes(name: str) -> int:
+    return len(os.fsencode(name))
+
+
+def _cut_name(name: str, unique: str) -> str:
+    """Return the beginning of a name, with a hash of what tells it from others."""
+    kept = os.fsencode(name)[:_CUT_BYTES].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(os.fsencode(unique)).hexdigest()[:8]}"
+
+
 def _list_results(file: SourceFile, output: str) -> set[str]:
     """Return the files, and the folder, of the results of a file, in lower case."""
-    names = (output, name_video(output)) if file.is_video else (f"{output}.txt", f"{output}.jpg")
-    return {name.casefold() for name in names}
+    return {name.casefold() for name in _name_results(file, output)}
+
+
+def _name_results(file: SourceFile, output: str) -> tuple[str, str]:
+    return (output, name_video(output)) if file.is_video else (f"{output}.txt", f"{output}.jpg")
 
 
 def name_video(output: str) -> str:

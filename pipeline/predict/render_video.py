@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -10,8 +10,8 @@ from typing import Final
 import cv2
 
 from pipeline.core.errors import UserError
-from pipeline.predict.image_files import draw_result
-from pipeline.predict.journal import ImageResult, read_results
+from pipeline.predict.image_files import draw_result, name_part
+from pipeline.predict.journal import ImageResult
 from pipeline.predict.list_files import SourceFile, name_video
 from pipeline.predict.read_video import VideoFrames, read_frame_rate
 from pipeline.predict.result_tables import ModelHead
@@ -25,25 +25,25 @@ def get_video_path(folder: Path, file: SourceFile) -> Path:
     return folder / name_video(file.output)
 
 
-def render_video(path: Path, file: SourceFile, journal: Path, head: ModelHead) -> None:
+def render_video(path: Path, file: SourceFile, results: Iterable[ImageResult], head: ModelHead) -> None:
     """Write a video with its objects as MP4: whole, or not at all.
 
     Args:
         path: Where to write it.
         file: The video.
-        journal: Holds the results of its frames.
+        results: Of its frames, in their order.
         head: Of the model.
 
     Raises:
         UserError: It cannot be encoded.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part.mp4")
+    part = name_part(path)
     writer: cv2.VideoWriter | None = None
     written = 0
     try:
         with closing(VideoFrames(file.path)) as video:
-            for (_, image), result in zip(video, _read_frames(journal, file), strict=False):
+            for (_, image), result in zip(video, results, strict=False):
                 picture = draw_result(image, result, head.task, head.names)
                 if writer is None:
                     size = (picture.shape[1], picture.shape[0])
@@ -70,10 +70,6 @@ def _require_frames(part: Path, written: int, path: Path) -> None:
             f"{path} could not be written: {found} of {written} frames are in it; make room on the disk, and "
             "run again"
         )
-
-
-def _read_frames(journal: Path, file: SourceFile) -> Iterator[ImageResult]:
-    return (result for result in read_results(journal) if result.file == file.name)
 
 
 def _open_writer(part: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:

@@ -8,7 +8,13 @@ from functools import partial
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.predict.image_files import PICTURES_FOLDER, remove_image_files
-from pipeline.predict.journal import EarlierResults, read_errors, resume_journal
+from pipeline.predict.journal import (
+    EarlierResults,
+    find_frame_results,
+    read_errors,
+    read_frame_results,
+    resume_journal,
+)
 from pipeline.predict.list_files import FileList, SourceFile, list_files
 from pipeline.predict.output_folder import LOCK_FILE, OutputFolder, open_output_folder
 from pipeline.predict.predict_files import FilePredictor, PredictionCounts
@@ -87,11 +93,14 @@ def _render_videos(
     request: PredictionRequest, folder: OutputFolder, head: ModelHead, files: Sequence[SourceFile]
 ) -> None:
     """Write the videos with their objects that are not there yet."""
-    if "pictures" in request.formats:
-        for file in files:
-            path = get_video_path(folder.path / PICTURES_FOLDER, file)
-            if file.is_video and not path.exists():
-                render_video(path, file, folder.journal, head)
+    if "pictures" not in request.formats:
+        return
+    pictures = folder.path / PICTURES_FOLDER
+    videos = [(file, get_video_path(pictures, file)) for file in files if file.is_video]
+    missing = [(file, path) for file, path in videos if not path.exists()]
+    frames = find_frame_results(folder.journal) if missing else {}
+    for file, path in missing:
+        render_video(path, file, read_frame_results(folder.journal, frames.get(file.name, ())), head)
 
 
 def _write_errors(folder: OutputFolder, errors: Sequence[tuple[str, str]]) -> None:
@@ -119,6 +128,11 @@ def _summarize(request: PredictionRequest, listed: FileList, counts: PredictionC
         )
     if counts.noted:
         yield f"predict: {counts.noted[0]}; so of {format_count(len(counts.noted), 'file')}"
+    if listed.shortened and not {"yolo", "pictures"}.isdisjoint(request.formats):
+        yield (
+            f"predict: {listed.shortened[0]} is too long for the names of its results, which are cut; so of "
+            f"{format_count(len(listed.shortened), 'file')}"
+        )
     yield f"predict: results are in {request.output}"
 
 

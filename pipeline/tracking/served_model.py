@@ -85,6 +85,13 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
             rows.extend((place, *row) for row in found)
         return pd.DataFrame(rows, columns=list(TASK_COLUMNS[self.detector.task]))
 
+    @property
+    def _names(self) -> dict[int, str]:
+        """The class names of the training: Ultralytics' own `names` replace codes of ImageNet by words."""
+        names = self.detector.model.names
+        pairs = names.items() if isinstance(names, dict) else enumerate(names)
+        return {int(index): str(name) for index, name in pairs}
+
     def _iterate_rows(self, image: Any, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of one image without its place."""
         task, side = self.detector.task, int(params.get("tile", 0))
@@ -93,8 +100,8 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
         settings = {name: value for name, value in params.items() if name not in OWN_PARAMS}
         [result] = self.detector.predict(image, verbose=False, **settings)
         if task == "classify":
-            return _iterate_classes(result, int(params.get("top", 5)))
-        return _iterate_objects(result, task)
+            return _iterate_classes(result, self._names, int(params.get("top", 5)))
+        return _iterate_objects(result, self._names, task)
 
     def _iterate_tiled_rows(self, image: Any, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         """Predict on overlapping tiles; an object that several of them show is found once."""
@@ -109,7 +116,7 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
             found.append(self._convert_result(result))
         limits = {"iou": settings.get("iou", 0.7), "max_det": settings.get("max_det", 300)}
         merged = merge.merge_tile_detections(tiles, found, size, **limits)
-        return _iterate_detections(merged, self.detector.names, task)
+        return _iterate_detections(merged, self._names, task)
 
     def _convert_result(self, result: Any) -> Any:
         """Convert Ultralytics' result of a tile to what `merge_tiles` takes."""
@@ -217,12 +224,12 @@ def _read_bytes(item: str | bytes | Path) -> bytes:
         return b""
 
 
-def _iterate_objects(result: Any, task: str) -> Iterator[tuple[Any, ...]]:
+def _iterate_objects(result: Any, names: dict[int, str], task: str) -> Iterator[tuple[Any, ...]]:
     found = result.obb if task == "obb" else result.boxes
     places = found.xyxyxyxy.reshape(-1, 8) if task == "obb" else found.xyxy
     columns = places.tolist(), found.conf.tolist(), found.cls.tolist(), _list_shapes(result, task, len(found))
     for place, score, index, shape in zip(*columns, strict=True):
-        yield (*place, score, int(index), result.names[int(index)], *shape)
+        yield (*place, score, int(index), names[int(index)], *shape)
 
 
 def _list_shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
@@ -234,7 +241,7 @@ def _list_shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
     return [()] * count
 
 
-def _iterate_detections(found: Any, names: Any, task: str) -> Iterator[tuple[Any, ...]]:
+def _iterate_detections(found: Any, names: dict[int, str], task: str) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of merged detections."""
     for place, index in enumerate(found.classes.tolist()):
         corners = found.outlines[place].ravel() if task == "obb" else found.boxes[place]
@@ -261,9 +268,9 @@ def _trace_mask(mask: Any) -> Any:
     return max(rings, key=cv2.contourArea).reshape(-1, 2) + np.array([mask.left, mask.top], np.float64)
 
 
-def _iterate_classes(result: Any, top: int) -> Iterator[tuple[Any, ...]]:
+def _iterate_classes(result: Any, names: dict[int, str], top: int) -> Iterator[tuple[Any, ...]]:
     for index in result.probs.data.argsort(descending=True)[:top].tolist():
-        yield float(result.probs.data[index]), index, result.names[index]
+        yield float(result.probs.data[index]), index, names[index]
 
 
 set_model(ServedModel())

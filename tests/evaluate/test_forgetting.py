@@ -181,6 +181,21 @@ def test_classifiers_are_compared_on_the_images_of_the_classes_that_both_know():
     assert measure("base", base="base.pt", task="classify")["classes"] == 0
 
 
+@pytest.mark.parametrize(
+    "base", [("tench", "n99999999", "English_springer"), ("n02102040", "dog", "n01440764")]
+)
+def test_codes_of_imagenet_and_their_words_are_shared_classes(base):
+    codes = ("n01440764", "n02102040", "bar")
+    counts = {"train": 1, "val": 1, "test": 6}
+    drawn = prepared_dataset(PREPARED_FOLDER, images=counts, pixels=64, objects=(1, 1), classes=codes)
+    (PREPARED_FOLDER / "manifest.json").write_text(serialize_manifest(replace(drawn, task="classify")))
+    save_classifier(TUNED, codes)
+    save_classifier(Path("base.pt"), base)
+    found = measure("base", base="base.pt", task="classify", names=[*codes])
+    assert {*found["per_class"]} <= {*codes[:2]}
+    assert found["images"] == sum(image.classes[0] != 2 for image in drawn.in_split("test")) > 0
+
+
 def test_what_cannot_be_measured_is_said():
     with pytest.raises(UserError, match="does not exist"):
         measure("nowhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def _list(*sources: Path):
 )
 def test_results_of_two_files_never_have_one_place(tmp_path, names, outputs):
     assert sorted(file.output for file in _list(_touch(tmp_path, *names)).values()) == outputs
+
+
+@pytest.mark.fault(10, "a name that is as long as a disk allows, and its results would have a longer one")
+@pytest.mark.parametrize(
+    ("names", "shortened"),
+    [
+        ([f"{'a' * 251}.jpg", "b.jpg"], 0),
+        ([f"{'a' * 251}.jpg", f"{'a' * 251}.png", f"x/{'a' * 251}.jpg"], 2),
+        ([f"{'é' * 120}é.jpg", f"{'é' * 120}é.png"], 0),
+        ([f"{'é' * 125}.jpg", f"{'é' * 125}.png"], 2),
+        ([f"{'a' * 250}.jp2", f"{'a' * 250}.txt/b.jpg"], 0),
+        ([f"{'a' * 251}.jp2", f"{'a' * 251}.txt/b.jpg"], 1),
+        ([f"{'v' * 251}.avi", f"{'v' * 251}.mp4"], 1),
+    ],
+)
+def test_the_results_of_long_names_have_names_of_their_own_that_fit(tmp_path, names, shortened):
+    found = list_files([_touch(tmp_path, *names)])
+    assert len(found.shortened) == shortened
+    places = [str(get_video_path(Path(), file)) for file in found.files if file.is_video]
+    images = [file for file in found.files if not file.is_video]
+    assert len({file.output for file in found.files}) == len(names)
+    results = [f"{file.output}{suffix}" for file in images for suffix in (".txt", ".jpg")]
+    assert max(len(os.fsencode(Path(name).name)) for name in [*results, *places]) <= 255
+    assert found == list_files([tmp_path])
 
 
 @pytest.mark.fault(10, "the name of one video is that of another one's pictures")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ultralytics import YOLO
-from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, PoseModel, SegmentationModel
 
 from pipeline.tracking.logged_model import copy_tile_code
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
@@ -73,3 +73,17 @@ def test_a_small_image_or_a_tile_of_zero_is_predicted_whole(tmp_path):
     whole = served.predict(IMAGE, PARAMS | {"tile": 0})
     assert len(whole)
     assert whole.equals(served.predict(IMAGE, PARAMS | {"tile": 150}))
+
+
+@pytest.mark.parametrize("task", ["classify", "detect"])
+@pytest.mark.parametrize("form", [dict, list])
+def test_classes_have_the_names_of_the_training_and_not_the_words_of_ultralytics(tmp_path, task, form):
+    torch.manual_seed(0)
+    kind = ClassificationModel if task == "classify" else DetectionModel
+    model = kind(f"yolo26n{'-cls' * (task == 'classify')}.yaml", nc=2, verbose=False)
+    names = ["n01440764", "n02102040"]
+    model.names = dict(enumerate(names)) if form is dict else names
+    torch.save({"model": model, "train_args": {"task": task, "imgsz": 64}}, tmp_path / "best.pt")
+    rows = serve(tmp_path / "best.pt", "is not imported").predict(IMAGE, {"conf": 0.0, "imgsz": 64})
+    assert len(rows) >= 2
+    assert rows["name"].tolist() == [names[cls] for cls in rows["class"]]

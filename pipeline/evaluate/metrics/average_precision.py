@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -43,9 +44,15 @@ def compute_average_precisions(table: DetectionTable, weights: IntArray | None =
         weights: (weightings, images) how often each image counts; once by default.
     """
     weights = np.ones((1, len(table.objects)), np.int64) if weights is None else weights
-    most = max(1, np.bincount(table.classes, minlength=1).max(initial=0))
-    parts = np.array_split(weights, max(1, len(weights) * most // MAX_WEIGHTED_DETECTIONS))
-    return np.concatenate([_compute_all_classes(table, part) for part in parts])
+    objects = weights @ table.objects
+    aps = np.full((*objects.shape, len(IOU_THRESHOLDS)), np.nan)
+    by_image = np.ascontiguousarray(weights.T, np.float32)  # counts are exact up to 16 million
+    for cls in np.flatnonzero(table.objects.any(axis=0)):
+        rows = _select_rows(table, np.flatnonzero(table.classes == cls))
+        for part in _split_weightings(len(weights), len(rows.images)):
+            aps[part, cls] = _compute_class(by_image[:, part], rows, objects[part, cls])
+    aps[objects == 0] = np.nan
+    return aps
 
 
 def compute_mean_ap(aps: FloatArray) -> FloatArray:
@@ -72,15 +79,15 @@ def compute_precision_curve(table: DetectionTable, cls: int, level: int = 0) -> 
     return np.append(_precision_envelope(precision), 0.0)[places]
 
 
-def _compute_all_classes(table: DetectionTable, weights: IntArray) -> FloatArray:
-    objects = weights @ table.objects
-    aps = np.full((*objects.shape, len(IOU_THRESHOLDS)), np.nan)
-    by_image = np.ascontiguousarray(weights.T, np.float32)  # counts are exact up to 16 million
-    for cls in np.flatnonzero(table.objects.any(axis=0)):
-        rows = np.flatnonzero(table.classes == cls)
-        aps[:, cls] = _compute_class(by_image, _select_rows(table, rows), objects[:, cls])
-    aps[objects == 0] = np.nan
-    return aps
+def _split_weightings(weightings: int, detections: int) -> Iterator[slice]:
+    """Yield the weightings in parts that fit into memory with the detections of one class.
+
+    Of two weightings or more, each part has two at least: numpy sums a single column in another order than
+    several ones, and the last digit would depend on how many detections there are.
+    """
+    parts = min(weightings * detections // MAX_WEIGHTED_DETECTIONS, weightings // 2)
+    ends = np.linspace(0, weightings, max(1, parts) + 1, dtype=np.int64).tolist()
+    yield from map(slice, ends[:-1], ends[1:])
 
 
 def _select_rows(table: DetectionTable, rows: IntArray) -> _ClassRows:
@@ -98,7 +105,7 @@ def _compute_class(weights: Float32Array, rows: _ClassRows, objects: IntArray) -
     aps = np.zeros((len(objects), len(IOU_THRESHOLDS)))
     if not len(rows.useful):
         return aps
-    times = np.take(weights, rows.images, axis=0)
+    times = weights[rows.images]
     starts = np.append(0, rows.useful[:-1] + 1)
     shown = np.cumsum(np.add.reduceat(times, starts), axis=0)
     reached = _count_reached_levels(objects)

@@ -20,6 +20,7 @@ from pipeline.runtime.environment import is_debug_log
 from pipeline.storage.verified_copy import copy_verified
 from pipeline.yolo.exporting.calibration import CalibrationBatches
 from pipeline.yolo.exporting.formats import FORMATS, NmsVariant, Precision
+from pipeline.yolo.inference.class_names import read_class_names
 from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 
 _QUANTIZE: Final[Mapping[Precision, int]] = {"fp32": 32, "fp16": 16, "int8": 8}
@@ -58,6 +59,7 @@ class _CalibratedExporter(Exporter):  # type: ignore[misc]
     """Ultralytics' exporter with other calibration images: no data YAML, and no cache beside the labels."""
 
     calibration: Sequence[Path] = ()
+    class_names: Sequence[str] = ()
 
     def get_int8_calibration_dataloader(self, _prefix: str = "") -> Any:
         """Return the calibration images in batches."""
@@ -87,11 +89,17 @@ def export_weights(weights: Path, folder: Path, request: ExportRequest, *, sha25
         model = YOLO(copy)
         _require_head(model.model, request)
         exporter = _CalibratedExporter(overrides=_build_arguments(model, request), _callbacks=model.callbacks)
-        exporter.calibration = request.calibration
+        exporter.calibration, exporter.class_names = request.calibration, read_class_names(model)
+        exporter.add_callback("on_export_start", _keep_class_names)
         exported = folder / Path(exporter(model=model.model)).name
     (folder / "weights.pt").unlink()
     require_variant(BaseBackend.read_metadata(exported), request)
     return exported
+
+
+def _keep_class_names(exporter: Any) -> None:
+    """Name the classes as the checkpoint does: Ultralytics has replaced codes of ImageNet by words."""
+    exporter.metadata["names"] = exporter.model.names = dict(enumerate(exporter.class_names))
 
 
 def _build_arguments(model: Any, request: ExportRequest) -> dict[str, Any]:

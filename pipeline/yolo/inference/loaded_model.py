@@ -21,6 +21,7 @@ from pipeline.core.tasks import Task
 from pipeline.core.tiles.merge_tiles import merge_tile_detections
 from pipeline.core.tiles.plan_tiles import plan_tiles
 from pipeline.yolo.errors import explain_ultralytics_errors
+from pipeline.yolo.inference.class_names import read_class_names
 from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
 from pipeline.yolo.inference.model_file import (
     is_checkpoint,
@@ -74,7 +75,8 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
 
     Attributes:
         task: The task.
-        names: Class names by index.
+        names: Class names by index, as its training had them; of a file that Ultralytics itself exported,
+            words instead of codes of ImageNet.
     """
 
     def __init__(
@@ -210,7 +212,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         self._model = load_checkpoint_model(weights, task, self._stage)
         self._model.add_callback("on_predict_start", self._set_up_predictor)
         self.task: Task = self._model.task
-        self.names = tuple(self._model.names[index] for index in range(len(self._model.names)))
+        self.names = read_class_names(self._model)
         self._mixes_shapes = self.task == "classify"  # it scales and crops each image to one size
 
     def _load_export(self, weights: Path, task: Task | None) -> None:

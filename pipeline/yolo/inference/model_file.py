@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from ultralytics import YOLO
-from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.backends.base import BaseBackend
 from ultralytics.nn.tasks import YOLOEModel
 from ultralytics.utils.checks import check_imgsz
@@ -22,6 +21,7 @@ from pipeline.core.machine_errors import describe_machine_error
 from pipeline.core.tasks import TASKS, Task
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.storage.verified_copy import temporary_copy
+from pipeline.yolo.inference.class_names import list_class_names
 from pipeline.yolo.inference.torchscript_code import is_torchscript, require_tensor_code
 
 _ADVICE: Final[Mapping[str, str]] = {"evaluate": "run finetune again"}
@@ -65,12 +65,11 @@ def read_export_facts(weights: Path, stage: str = "predict") -> ExportFacts:
         raise UserError(f"there is no {weights}: {choose_advice(stage)}")
     try:
         found = {key: _parse_value(value) for key, value in BaseBackend.read_metadata(weights).items()}
-        named = check_class_names(_require_collection(found["names"]))
         dynamic = bool(found.get("args", {}).get("dynamic"))
         height, width = check_imgsz(found["imgsz"], stride=1, min_dim=2)
         facts = ExportFacts(
             _require_known_task(str(found["task"]), weights),
-            tuple(named[index] for index in range(len(named))),
+            list_class_names(found["names"]),
             None if dynamic else (height, width),
             None if dynamic else int(found.get("batch", 1)),
             (height, width),
@@ -83,13 +82,6 @@ def read_export_facts(weights: Path, stage: str = "predict") -> ExportFacts:
             f"{choose_advice(stage)}"
         ) from None
     return facts
-
-
-def _require_collection(names: Any) -> Any:
-    """Return class names; a text is none, whose characters would become the classes."""
-    if not isinstance(names, dict | list | tuple):
-        raise TypeError(names)
-    return names
 
 
 def _parse_value(value: Any) -> Any:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics import average_precision
 from pipeline.evaluate.metrics.average_precision import (
     compute_average_precisions,
     compute_mean_ap,
@@ -125,6 +126,31 @@ def test_weight_counts_as_copies_of_an_image(seed, weights):
         build_detection_table([truth[i] for i in repeated], [found[i] for i in repeated], 3)
     )
     np.testing.assert_allclose(weighted, copied, atol=1e-12)  # NaN in the same places
+
+
+@pytest.mark.parametrize("limit", [1, 40, 400])
+def test_parts_of_the_weightings_change_no_digit_and_select_each_class_once(monkeypatch, limit):
+    table = build_detection_table(*scene(np.random.default_rng(5), images=12, classes=4), 4)
+    weights = np.random.default_rng(6).multinomial(12, [1 / 12] * 12, size=9)
+    whole = compute_average_precisions(table, weights)
+    compute, select, widths, selected = (
+        average_precision._compute_class, average_precision._select_rows, [], [],
+    )  # fmt: skip
+    monkeypatch.setattr(average_precision, "MAX_WEIGHTED_DETECTIONS", limit)
+    monkeypatch.setattr(
+        average_precision, "_select_rows", lambda *known: selected.append(known) or select(*known)
+    )
+    monkeypatch.setattr(
+        average_precision,
+        "_compute_class",
+        lambda by_image, *known: widths.append(by_image.shape[1]) or compute(by_image, *known),
+    )
+    np.testing.assert_array_equal(compute_average_precisions(table, weights), whole)
+    classes = int(table.objects.any(axis=0).sum())
+    assert len(selected) == classes
+    assert sum(widths) == 9 * classes
+    assert min(widths) >= 2
+    assert (max(widths) < 9) == (limit == 1)
 
 
 def test_mean_of_the_precision_curve_is_the_average_precision():

@@ -8,13 +8,14 @@ import pytest
 import torch
 from ultralytics import YOLO
 from ultralytics.nn.backends.base import BaseBackend
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 
 from pipeline.core.errors import UserError
 from pipeline.core.model_names import model_name_for_task
 from pipeline.storage.files import hash_file
 from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights, require_variant
 from pipeline.yolo.inference.loaded_model import LoadedModel
+from pipeline.yolo.inference.model_file import read_export_facts
 from tests.builders import draw_objects
 
 WEIGHTS = Path(__file__).parents[3] / "models/foundation/yolo26n-foundation.pt"
@@ -139,6 +140,17 @@ def test_other_precisions_find_the_same_objects(project, form, precision):
     expected = predict(WEIGHTS)
     np.testing.assert_allclose(found.scores[:2], expected.scores[:2], atol=0.15)
     np.testing.assert_allclose(found.boxes[:2], expected.boxes[:2], atol=3)
+
+
+@pytest.mark.parametrize("form", ["torchscript", pytest.param("openvino", marks=pytest.mark.slow), "onnx"])
+def test_exported_file_has_the_names_of_the_checkpoint_and_not_the_words_of_ultralytics(project, form):
+    model = ClassificationModel("yolo26n-cls.yaml", nc=2, verbose=False)
+    model.names = {0: "n01440764", 1: "n02102040"}
+    torch.save({"model": model, "train_args": {"task": "classify", "imgsz": 64}}, project / "net.pt")
+    exported = export_weights(project / "net.pt", project / "export", request(form))
+    assert read_export_facts(exported).names == ("n01440764", "n02102040")
+    with LoadedModel(exported, settings=SETTINGS) as loaded:
+        assert loaded.names == ("n01440764", "n02102040")
 
 
 @pytest.mark.slow
