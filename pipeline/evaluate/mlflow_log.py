@@ -28,7 +28,7 @@ from pipeline.storage.git import read_git_state
 from pipeline.tracking.dataset_input import describe_dataset
 from pipeline.tracking.runs import EvaluationIdentity
 from pipeline.tracking.session import RunSession
-from pipeline.tracking.store.run_tags import SEEN_TAG, TEST_DATA_TAG
+from pipeline.tracking.store.run_tags import SEEN_TAG, TEST_DATA_TAG, WEIGHTS_TAG
 
 LIBRARIES: Final = ("numpy", "torch", "ultralytics")
 """Libraries whose version decides the result of an evaluation."""
@@ -50,7 +50,7 @@ def identify_evaluation(
     imgsz = require_number(config.finetune.imgsz, "finetune.imgsz")
     parts = {**params, "imgsz": imgsz, "data": data, "weights": weights, "code": code, "further": further}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    tags = {**_build_tags(config), TEST_DATA_TAG: data}
+    tags = {**_build_tags(config), TEST_DATA_TAG: data, WEIGHTS_TAG: weights}
     return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, tags)
 
 
@@ -125,6 +125,7 @@ def log_evaluation(
         further: Metrics of test that metrics.json does not have.
     """
     chosen_on = metrics["test"].get("threshold_from")
+    session.log_params(config.model_dump(mode="json", include={"evaluate"}))
     session.log_metrics(
         {f"test/{name}": value for name, value in further.items()} | _flatten_metrics(metrics)
     )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.storage.files import write_file
 from pipeline.storage.finished_trainings import CHECKPOINTS_FOLDER, delete_training_folder, lock_training
 from pipeline.storage.scratch_folder import create_scratch_folder
 
 RATE_TEST_FILE: Final = "rate_test.json"
 """In the folder of a training where finetune.lr0=auto: the test that chose its learning rate."""
+TRAINING_FILE: Final = "training.json"
+"""In the folder of a training that has begun: the id that its run in MLflow has, too."""
 MAX_CHECKPOINT_AGE_DAYS: Final = 30
 """Checkpoints, and kept outputs that DVC never recorded, are deleted so many days after their last change."""
 
@@ -33,6 +38,24 @@ def lock_checkpoint_folder(key: str) -> Iterator[Path]:
     with lock_training(key):
         folder.mkdir(exist_ok=True)  # another process may just have deleted it
         yield folder
+
+
+def identify_training(folder: Path, *, is_resumed: bool) -> str:
+    """Return the id of a training, by which its run is found again; a new training gets a new one.
+
+    The run key does not tell it from the same training of another clone on a shared store.
+
+    Args:
+        folder: Of the training.
+        is_resumed: Keep the id that was written before; a checkpoint of an earlier version has none yet.
+    """
+    path = folder / TRAINING_FILE
+    if is_resumed:
+        with contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError):
+            return uuid.UUID(str(json.loads(path.read_text(encoding="utf-8"))["id"])).hex
+    drawn = uuid.uuid4().hex
+    write_file(path, json.dumps({"id": drawn}, allow_nan=False))
+    return drawn
 
 
 def delete_abandoned_checkpoints(key: str) -> list[str]:

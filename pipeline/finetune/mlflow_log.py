@@ -31,12 +31,14 @@ COPIES_TAG: Final = "finetrack.data.augmented"
 def log_parameters(session: RunSession, config: Config, guard: StageGuard) -> None:
     """Log the parameters that the training uses, and the state of its code.
 
+    Those of `evaluate` are logged with the results that they gave: a parameter in MLflow never changes.
+
     Args:
         session: Of the run.
         config: The whole configuration.
         guard: Has the contents of params.yaml that were read; the file may have changed since.
     """
-    session.log_params(config.model_dump(mode="json"))
+    session.log_params(config.model_dump(mode="json", exclude={"evaluate"}))
     if guard.params:
         session.log_text(guard.params.decode(), PARAMS_FILE.name)
     else:

@@ -32,7 +32,11 @@ from pipeline.finetune.automatic.resolve_values import (
     resolve_data_values,
     set_automatic_values,
 )
-from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
+from pipeline.finetune.checkpoint_folder import (
+    delete_abandoned_checkpoints,
+    identify_training,
+    lock_checkpoint_folder,
+)
 from pipeline.finetune.confirm_inputs import confirm_training_inputs
 from pipeline.finetune.disk_needs import require_space_for_training
 from pipeline.finetune.mlflow_log import log_automatic_values, log_data, log_epoch, log_parameters
@@ -55,7 +59,7 @@ from pipeline.storage.git import read_git_state
 from pipeline.storage.verified_copy import copy_verified
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
-from pipeline.tracking.store.run_tags import DATA_TAG
+from pipeline.tracking.store.run_tags import DATA_TAG, TRAINING_TAG
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.distributed.train_in_processes import require_first_machine
 from pipeline.yolo.errors import check_automatic_batch, check_task_arguments
@@ -100,7 +104,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 prepared=inputs.prepared,
                 finetune=config.finetune,
             )
-        with _open_run(config, inputs, resume=is_resumed) as session:
+        with _open_run(config, inputs, folder, resume=is_resumed) as session:
             log_parameters(session, config, guard)
             with confirm_training_inputs(guard, folder):
                 inputs = _choose_rate(config, inputs, folder, is_resumed=is_resumed)
@@ -174,11 +178,14 @@ def _resolve_teacher(config: Config) -> Teacher | None:
     return Teacher(path, hash_file(path))
 
 
-def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> AbstractContextManager[RunSession]:
+def _open_run(
+    config: Config, inputs: TrainingInputs, folder: Path, *, resume: bool
+) -> AbstractContextManager[RunSession]:
     tracker = config.tracking
     target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
     name = tracker.run_name or name_training(config, inputs.base, task=inputs.prepared.task, key=inputs.key)
-    return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
+    tags = {**_build_tags(config, inputs), TRAINING_TAG: identify_training(folder, is_resumed=resume)}
+    return open_run(target, key=inputs.key, name=name, tags=tags, resume=resume)
 
 
 def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_resumed: bool) -> TrainingInputs:

@@ -14,6 +14,8 @@ from pipeline.core.config_diff import (
     unify_numbers,
 )
 from pipeline.iterations.iteration import Iteration
+from pipeline.tracking.store.evaluation_runs import drop_evaluate_params
+from pipeline.tracking.store.run_tags import EVALUATE_PREFIX
 
 _IGNORED: Final = ("tracking.", "compute.", "registry.", "zero_shot.")
 """Begin keys that change no result."""
@@ -23,11 +25,15 @@ def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference
     """List the keys of the configuration that differ and may change a result.
 
     Values from MLflow are text, so that 1 and 1.0 are the same here. Keys that only one side has come last:
-    they are those of another version of the pipeline. There are none where a configuration is unknown.
+    they are those of another version of the pipeline. There are none where a configuration is unknown. Keys
+    of `evaluate` count where both sides were evaluated.
     """
     if not old.params or not new.params:
         return []
-    pairs = diff_configs(*(_select_params(iteration.params) for iteration in (old, new)))
+    both = [_select_params(iteration.params) for iteration in (old, new)]
+    if not all(any(key.startswith(EVALUATE_PREFIX) for key in params) for params in both):
+        both = [drop_evaluate_params(params) for params in both]
+    pairs = diff_configs(*both)
     return sorted(pairs, key=lambda pair: pair.old is ABSENT or pair.new is ABSENT)
 
 

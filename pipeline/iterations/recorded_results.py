@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from pipeline.iterations.tracked_iteration import parse_param
 DVC_LOCK_FILE: Final = Path("dvc.lock")
 RESULT_FILES: Final = (PARAMS_FILE, DVC_LOCK_FILE, TRAINING_METRICS_FILE, TEST_METRICS_FILE)
 """Files of an iteration that git has."""
+_REPORTS: Final = {"finetune": TRAINING_METRICS_FILE, "evaluate": TEST_METRICS_FILE}
+"""Of each stage the report that dvc.lock names."""
 
 FileContents = Mapping[Path, bytes]
 """The contents of those of `RESULT_FILES` that exist."""
@@ -28,7 +31,7 @@ class RecordedResults(NamedTuple):
     """What the files of an iteration say.
 
     Attributes:
-        params: The flat configuration.
+        params: The flat configuration that made the weights and the results, as far as it is recorded.
         metrics: By the names in MLflow; those of test only where they are of these weights.
         seconds: Of training; None if unknown.
         predicts_with: conf, iou, max_det and imgsz as chosen on val, and tile and overlap if it was evaluated
@@ -44,20 +47,26 @@ class RecordedResults(NamedTuple):
 
 
 def parse_results(files: FileContents) -> RecordedResults:
-    """Parse the files of an iteration; what cannot be parsed counts as absent."""
+    """Parse the files of an iteration; what cannot be parsed counts as absent.
+
+    The configuration is what made the weights and the results: the values that dvc.lock recorded with them
+    lie over those of params.yaml, which `compose` may have written anew since.
+    """
     training = _parse_json(files.get(TRAINING_METRICS_FILE))
-    params = _parse_params(files.get(PARAMS_FILE))
+    composed = _flatten_params(_parse_yaml(files.get(PARAMS_FILE)))
     lock = _parse_yaml(files.get(DVC_LOCK_FILE)).get("stages")
     stages = lock if isinstance(lock, dict) else {}
     weights = _find_hash(stages, "finetune", "outs")
     test = _parse_json(files.get(TEST_METRICS_FILE))
     if weights != _find_hash(stages, "evaluate", "deps"):  # it was trained anew since
         test = {}
+    trained = _put_recorded_params(composed, stages, "finetune", files)
+    evaluated = _put_recorded_params(trained, stages, "evaluate", files) if test else trained
     return RecordedResults(
-        params=params,
+        params=_put_recorded_params(evaluated, stages, "finetune", files),
         metrics={**_flatten_val(training), **_flatten_test(test)},
         seconds=_select_numbers(training).get("seconds"),
-        predicts_with=_find_settings(params, training, test),
+        predicts_with=_find_settings(evaluated, training, test),
         weights_hash=weights,
     )
 
@@ -105,16 +114,35 @@ def _find_settings(
     return _select_numbers(used)
 
 
-def _find_hash(stages: Mapping[str, Any], stage: str, part: str) -> str | None:
-    """Return DVC's hash of models/finetuned as an out or a dep of a stage."""
+def _find_hash(stages: Mapping[str, Any], stage: str, part: str, path: Path = FINETUNED_FOLDER) -> str | None:
+    """Return DVC's hash of a file or folder as an out or a dep of a stage; None where it has none."""
     entries = (stages.get(stage) or {}).get(part) or []
-    place = FINETUNED_FOLDER.as_posix()
+    place = path.as_posix()
     return next((str(entry.get("md5")) for entry in entries if entry.get("path") == place), None)
 
 
-def _parse_params(content: bytes | None) -> dict[str, Any]:
-    """Parse params.yaml; numbers in YAML that Python's loader takes for text, as 1e-3, are numbers."""
-    flat = flatten_config(_parse_yaml(content))
+def _put_recorded_params(
+    params: Mapping[str, Any], stages: Mapping[str, Any], stage: str, files: FileContents
+) -> dict[str, Any]:
+    """Return the flat parameters with those that dvc.lock recorded of a stage in their place.
+
+    They stay as they are where dvc.lock names another report than the present one: the stage ran without DVC.
+    """
+    entry, report = stages.get(stage), _REPORTS[stage]
+    recorded = entry.get("params") if isinstance(entry, dict) else None
+    values = recorded.get(PARAMS_FILE.name) if isinstance(recorded, dict) else None
+    named = _find_hash(stages, stage, "outs", report)
+    digest = hashlib.md5(files.get(report, b""), usedforsecurity=False).hexdigest()
+    if not isinstance(values, dict) or (named is not None and named != digest):
+        return dict(params)
+    sections = tuple(f"{key}." for key in values)
+    kept = {key: value for key, value in params.items() if not f"{key}.".startswith(sections)}
+    return kept | _flatten_params(values)
+
+
+def _flatten_params(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten parameters; numbers in YAML that Python's loader takes for text, as 1e-3, are numbers."""
+    flat = flatten_config(values)
     return {key: parse_param(value) if isinstance(value, str) else value for key, value in flat.items()}
 
 

@@ -14,6 +14,7 @@ from pipeline.tracking.store.registered_models import ModelVersionRecord
 from pipeline.tracking.store.run_tags import (
     DATA_TAG,
     DEFAULTS_TAG,
+    EVALUATE_PREFIX,
     EXPERIMENT_TAG,
     PARENT_TAG,
     PRUNED_TAG,
@@ -73,7 +74,7 @@ def build_run_iteration(
         kind: What the user typed.
     """
     origin = training or run
-    params, effective = _split_params(run.params)
+    params, effective = _split_params({**run.params, **_select_later_values(run)})
     name = f"{version.name}/{version.version}" if version and kind == "version" else ""
     return Iteration(
         reference=run.run_id if reference is None else reference,
@@ -120,6 +121,15 @@ def _split_params(params: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, 
     typed = {name: parse_param(text) for name, text in params.items()}
     effective = {name.removeprefix(_EFFECTIVE): typed.pop(name) for name in params if _is_effective(name)}
     return typed, effective
+
+
+def _select_later_values(run: TrackedRun) -> dict[str, str]:
+    """Return the values of `evaluate` that gave the results, where the parameters say earlier ones."""
+    return {
+        name: value
+        for name, value in run.tags.items()
+        if name.startswith(EVALUATE_PREFIX) and name in run.params
+    }
 
 
 def _is_effective(name: str) -> bool:

@@ -6,11 +6,12 @@ completes what is missing, from the change itself: without the numbers of the ga
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pipeline.registry.decision_record import GATE_TAG
+from pipeline.registry.decision_record import GATE_TAG, LAST_TAG, name_tags
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.registry.champion_history import (
     ChampionChange,
@@ -86,13 +87,25 @@ def _list_records(name: str, change: ChampionChange) -> Iterator[ExpectedRecord]
             yield ExpectedRecord(version, {}, sentence, VersionNote({ROLLBACK_TAG: line}, line))
         return
     line = f"{format_time(change)}: {change.reason}"
-    shared = {f"{GATE_TAG}.reasons": change.reason, f"{GATE_TAG}.time": format_time(change)}
-    outcome = "forced" if ", forced: " in change.reason else "promoted"
+    _, _, forced = change.reason.partition(", forced: ")
+    numbers = {"version": change.version, "against": change.replaced or None}
+    facts = {
+        "numbers": json.dumps(
+            numbers, allow_nan=False
+        ),  # not those of an earlier decision about the same version
+        "reasons": change.reason,
+        "forced": forced or "no",
+        "time": format_time(change),
+    }
+    outcome = "forced" if forced else "promoted"
     own = {GATE_TAG: outcome, f"{GATE_TAG}.against": change.replaced or "none"}
-    yield ExpectedRecord(change.version, own, change.reason, VersionNote(own | shared, line))
+    yield ExpectedRecord(
+        change.version, own, change.reason, VersionNote(own | name_tags(GATE_TAG, facts), line)
+    )
     if change.replaced:
-        other = {f"{GATE_TAG}.last": "replaced", f"{GATE_TAG}.challenger": change.version}
-        yield ExpectedRecord(change.replaced, other, change.reason, VersionNote(other | shared, line))
+        other = {LAST_TAG: "replaced", f"{GATE_TAG}.challenger": change.version}
+        note = VersionNote(other | name_tags(LAST_TAG, facts), line)
+        yield ExpectedRecord(change.replaced, other, change.reason, note)
 
 
 def _is_recorded(store: MlflowClientCache, name: str, expected: ExpectedRecord) -> bool:

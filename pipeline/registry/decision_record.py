@@ -12,7 +12,9 @@ from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.registry.version_record import VersionNote, write_version_note
 
 GATE_TAG: Final = "finetrack.gate"
-"""Begins the tags of a decision: the outcome, and with `.numbers`, `.reasons` and so on the rest."""
+"""Begins the tags of a version's own decision: the outcome, and with `.numbers` and so on the rest."""
+LAST_TAG: Final = "finetrack.gate.last"
+"""Begins the tags of the last decision on a version that wanted its place: kept or replaced, and the rest."""
 
 
 class Contest(NamedTuple):
@@ -42,26 +44,40 @@ def describe_decision(contest: Contest, decision: GateDecision) -> str:
 
 
 def record_decision(store: MlflowClientCache, contest: Contest, decision: GateDecision) -> None:
-    """Write outcome, numbers and reasons into both versions and their runs: tags and descriptions."""
-    tags = build_decision_tags(contest, decision)
-    line = f"{tags[f'{GATE_TAG}.time']}: {describe_decision(contest, decision)}"
-    own = {GATE_TAG: decision.outcome, f"{GATE_TAG}.against": contest.champion or "none", **tags}
+    """Write outcome, numbers and reasons into both versions and their runs: tags and descriptions.
+
+    The champion keeps the tags of the decision that made it the champion.
+    """
+    facts = _collect_facts(contest, decision)
+    line = f"{facts['time']}: {describe_decision(contest, decision)}"
+    against = contest.champion or "none"
+    own = {GATE_TAG: decision.outcome, f"{GATE_TAG}.against": against, **name_tags(GATE_TAG, facts)}
     write_version_note(store, contest.name, contest.challenger, VersionNote(own, line))
     if contest.champion:
         kept = "kept" if decision.outcome == "refused" else "replaced"
-        other = {f"{GATE_TAG}.last": kept, f"{GATE_TAG}.challenger": contest.challenger, **tags}
+        other = {LAST_TAG: kept, f"{GATE_TAG}.challenger": contest.challenger, **name_tags(LAST_TAG, facts)}
         write_version_note(store, contest.name, contest.champion, VersionNote(other, line))
 
 
-def build_decision_tags(contest: Contest, decision: GateDecision) -> Mapping[str, str]:
-    """Return the tags that both sides of a decision have: numbers, reasons, time."""
+def name_tags(prefix: str, facts: Mapping[str, str]) -> dict[str, str]:
+    """Return tags with the facts of a decision.
+
+    Args:
+        prefix: `GATE_TAG` for the version that it is about, `LAST_TAG` for the champion that it met.
+        facts: By what follows the prefix.
+    """
+    return {f"{prefix}.{name}": value for name, value in facts.items()}
+
+
+def _collect_facts(contest: Contest, decision: GateDecision) -> dict[str, str]:
+    """Return what both sides of a decision say about it: numbers, reasons, time."""
     numbers = {"version": contest.challenger, "against": contest.champion, **collect_numbers(decision)}
     reasons = [
         f"{'pass' if check.passed else 'FAIL'} {check.name}: {check.sentence}" for check in decision.checks
     ]
     return {
-        f"{GATE_TAG}.numbers": json.dumps(numbers, allow_nan=False),
-        f"{GATE_TAG}.reasons": "\n".join(reasons),
-        f"{GATE_TAG}.forced": decision.forced or "no",
-        f"{GATE_TAG}.time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "numbers": json.dumps(numbers, allow_nan=False),
+        "reasons": "\n".join(reasons),
+        "forced": decision.forced or "no",
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

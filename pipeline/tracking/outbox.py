@@ -193,6 +193,16 @@ def claim_waiting_outboxes(
             outbox.release()
 
 
+def claim_newest_outbox(uri: str, experiment: str, key: str) -> RunOutbox | None:
+    """Claim the newest waiting outbox of this key; one without messages belongs to no run."""
+    newest: RunOutbox | None = None
+    for outbox in claim_waiting_outboxes(uri, experiment, key):
+        other, newest = (newest, outbox) if outbox.read_messages() else (outbox, newest)
+        if other:
+            other.release()
+    return newest
+
+
 def create_outbox_folder() -> Path:
     """Create and return the folder of all outboxes of this project."""
     return create_scratch_folder("outbox")

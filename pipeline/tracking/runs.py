@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.tracking.delivery_report import DeliveryReport
-from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes, create_outbox
+from pipeline.tracking.outbox import RunOutbox, claim_newest_outbox, claim_waiting_outboxes, create_outbox
 from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
 from pipeline.tracking.run_status import build_end_tags, choose_end_status
 from pipeline.tracking.sanitize import sanitize_params, sanitize_tags
@@ -27,6 +27,7 @@ from pipeline.tracking.store.run_tags import (
     PARENT_TAG,
     PROCESS_TAG,
     STAGE_TAG_PREFIX,
+    TRAINING_TAG,
 )
 from pipeline.tracking.sweep_origin import read_sweep_label, read_sweep_tags
 from pipeline.tracking.system_metrics import SystemMetricsSampler
@@ -39,7 +40,8 @@ class EvaluationIdentity(NamedTuple):
     Attributes:
         key: A hash of everything that decides its result.
         params: The part of the configuration that decides it, beside the training's.
-        tags: Of a run of its own; values that are None are left out.
+        tags: Of a run of its own; values that are None are left out. `WEIGHTS_TAG` names the weights: a
+            run that is not known by its id is that of their training only if it has the same.
         dataset: Facts for `build_dataset_input` about the data that it is on; None: that of the training.
     """
 
@@ -53,24 +55,26 @@ class EvaluationIdentity(NamedTuple):
 def open_run(
     target: TrackingTarget, *, key: str, name: str, tags: Mapping[str, Any], resume: bool = False
 ) -> Iterator[RunSession]:
-    """Open a run for a training, or with `resume` continue the newest run with this key.
+    """Open a run for a training, or with `resume` continue its run.
 
     Only a training with a checkpoint resumes. Its run may already be FINISHED: the checkpoint is deleted
-    after the session, so that a kill between the two neither trains nor logs anything twice.
+    after the session, so that a kill between the two neither trains nor logs anything twice. Where MLflow has
+    no run of this training any more, a new one is opened, with a notice.
     At the end of the block the run is FINISHED, after an exception FAILED, after Ctrl-C or SIGTERM KILLED.
 
     Args:
         target: The MLflow store and experiment.
-        key: Identifies the training: runs of the same key are attempts of the same training.
+        key: Identifies what is trained: runs of the same key, also of other clones, are attempts at the same.
         name: The name of a new run.
-        tags: Tags of the run; values that are None are left out.
-        resume: Continue the newest run of the key.
+        tags: Tags of the run; values that are None are left out. `TRAINING_TAG` is the id of this attempt,
+            which no other one has; without it one is drawn.
+        resume: Continue the run of this id. One that an earlier version began has no id: it is continued if
+            its messages still wait here.
     """
-    outbox = (_claim_newest(target, key) if resume else None) or create_outbox(
-        target.uri, target.experiment, key
-    )
+    outbox = _take_outbox(target, key, resume=resume)
     opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
-    with _session(target, outbox, opening, {**_show_commit(tags), **tags}) as session:
+    own = {TRAINING_TAG: uuid.uuid4().hex, **_show_commit(tags), **tags}
+    with _session(target, outbox, opening, own) as session:
         sampler = SystemMetricsSampler(session.log_system_metrics) if target.system_metrics else None
         try:
             yield session
@@ -83,7 +87,7 @@ def open_run(
 def attach_run(
     target: TrackingTarget, *, key: str, run_id: str | None, evaluation: EvaluationIdentity | None = None
 ) -> Iterator[RunSession]:
-    """Add to the run of a training, found by its id or else by its key; without one, open a new run.
+    """Add to the run of a training, found by its id or else by its key and weights; or open a new run.
 
     From the first message the run is RUNNING, afterwards FINISHED again, with the duration of the training.
     A stage that fails or is stopped leaves the run FAILED or KILLED, until the stage succeeds.
@@ -98,7 +102,8 @@ def attach_run(
         UserError: The database cannot be used. A quick check reports this before the work of the stage.
     """
     check_database(target)
-    outbox = _claim_and_close(target, key) or create_outbox(target.uri, target.experiment, key)
+    outbox = _take_outbox(target, key, resume=True)
+    close_abandoned_stage(outbox)  # a training of it may have been killed
     name = f"evaluate-{(evaluation.key if evaluation else key)[:6]}"
     opening: dict[str, Any] = {"kind": "attach", "stage": "evaluate", "name": name, "run_id": run_id}
     opening["label"] = read_sweep_label()
@@ -152,9 +157,7 @@ def open_parent_run(
         resume: Continue the newest run of the key, or open one if there is none.
     """
     key = hashlib.sha256((key or uuid.uuid4().hex).encode()).hexdigest()  # a text may have quotes in it
-    outbox = (_claim_newest(target, key) if resume else None) or create_outbox(
-        target.uri, target.experiment, key
-    )
+    outbox = _take_outbox(target, key, resume=resume)
     opening = {"kind": "resume" if resume else "open", "stage": "sweep", "name": name}
     with _session(target, outbox, opening, tags) as session:
         yield session
@@ -248,22 +251,10 @@ def _start_sender(store: MlflowClientCache, outbox: RunOutbox) -> OutboxSender:
     return OutboxSender(store, outbox, deliver_missed(store))
 
 
-def _claim_and_close(target: TrackingTarget, key: str) -> RunOutbox | None:
-    """Claim the waiting outbox of this key; close a stage in it whose process was killed."""
-    outbox = _claim_newest(target, key)
-    if outbox:
-        close_abandoned_stage(outbox)
-    return outbox
-
-
-def _claim_newest(target: TrackingTarget, key: str) -> RunOutbox | None:
-    """Claim the newest waiting outbox of this key; one without messages belongs to no run."""
-    newest: RunOutbox | None = None
-    for outbox in claim_waiting_outboxes(target.uri, target.experiment, key):
-        other, newest = (newest, outbox) if outbox.read_messages() else (outbox, newest)
-        if other:
-            other.release()
-    return newest
+def _take_outbox(target: TrackingTarget, key: str, *, resume: bool) -> RunOutbox:
+    """Claim the newest waiting outbox of this key, if its run goes on, or else create one."""
+    place = (target.uri, target.experiment, key)
+    return (claim_newest_outbox(*place) if resume else None) or create_outbox(*place)
 
 
 def _build_origin_tags(outbox: RunOutbox, opening: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def project(tmp_path_factory):
         with open_run(TARGET, key="a" * 64, name="a run", tags=tags) as session:
             facts = {"source": "data/prepared", "classes": dataset.names, "splits": {}}
             session.log_dataset("shapes", dataset.digest, **facts)
-            session.log_params(build_config().model_dump(mode="json", include={"seed", "evaluate"}))
+            session.log_params(build_config().model_dump(mode="json", include={"seed"}))
             session.log_model(weights, example=example, metrics={"best/mAP50": 0.5}, imgsz=64)
         sha256 = {"best": hash_file(weights)}
         facts = {"run_id": session.run_id, "key": "a" * 64, "names": list(dataset.names), "sha256": sha256}

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
+from pipeline.finetune.checkpoint_folder import (
+    delete_abandoned_checkpoints,
+    identify_training,
+    lock_checkpoint_folder,
+)
 from pipeline.storage.scratch_folder import create_scratch_folder
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +71,19 @@ with lock_checkpoint_folder("d" * 64):
         process.communicate()
     assert held.exists()
     assert delete_abandoned_checkpoints("c" * 64)
+
+
+def test_a_resumed_training_keeps_its_id_and_a_new_one_draws_another(tmp_path):
+    first = identify_training(tmp_path, is_resumed=False)
+    assert identify_training(tmp_path, is_resumed=True) == first
+    second = identify_training(tmp_path, is_resumed=False)
+    assert first != second == identify_training(tmp_path, is_resumed=True)
+
+
+@pytest.mark.parametrize("damaged", [None, "", "[]", "{}", '{"id": "it\'s"}'])
+def test_a_checkpoint_without_an_id_draws_one(tmp_path, damaged):
+    """As one of an earlier version has none."""
+    if damaged is not None:
+        (tmp_path / "training.json").write_text(damaged)
+    drawn = identify_training(tmp_path, is_resumed=True)
+    assert drawn == identify_training(tmp_path, is_resumed=True)

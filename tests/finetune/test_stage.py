@@ -124,7 +124,8 @@ def test_killed_training_resumes_in_the_same_run(project):
 
     outputs = _read_outputs(project)
     shutil.rmtree(last.parent / "finished")  # as if it was killed after the end of the run, before this
-    last.write_bytes(contents)
+    for path, content in contents.items():
+        path.write_bytes(content)
     code, said = _finish(_start(project))
     assert (code, "training on" in said) == (0, False), said
     assert "finetune: trained before, outputs written again; val mAP50-95 " in said
@@ -148,11 +149,11 @@ def test_killed_training_with_other_values_starts_anew(project):
 
 
 def _resume_to_the_end(root):
-    """Resume after epoch 2 of 4; return the path and contents of the last checkpoint."""
+    """Resume after epoch 2 of 4; return the path of the last checkpoint, and all files beside it."""
     process = _start(root)
     _wait_for_epoch(root, process, 4)
     [last] = (root / ".finetrack/checkpoints").glob("*/000004-*.ckpt")
-    contents = last.read_bytes()
+    contents = {path: path.read_bytes() for path in (last, last.parent / "training.json")}
     code, said = _finish(process)
     assert code == 0, said
     assert "for 4 epochs, from epoch 3, " in said
@@ -165,6 +166,7 @@ def _check_run(root):
     told = json.loads((root / FINETUNED_FOLDER / "run.json").read_text())
     assert (told["run_id"], told["strategy"]) == (run.info.run_id, "scratch")
     assert run.data.tags["finetrack.key"] == told["key"]
+    assert not any(name.startswith("evaluate.") for name in run.data.params)  # nobody has evaluated it
     points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
     assert sorted(point.step for point in points) == [1, 2, 3, 4]
     assert run.data.params["effective.optimizer"] == "AdamW"

@@ -69,6 +69,7 @@ def evaluate(run_id: str, *, iou: float = 0.7, test: float = 0.4, folder: Path |
     """Log an evaluation as `evaluate` does, the first of a training to its run; return the run's id."""
     identity = EvaluationIdentity(f"{iou}-{run_id}".ljust(64, "0"), {"evaluate": {"iou": iou}}, {})
     with attach_run(TARGET, key="k" * 64, run_id=run_id, evaluation=identity) as session:
+        session.log_params(identity.params)
         session.log_metrics(
             {"test/mAP50-95": test, "test/mAP50-95_low": test - 0.05, "test/mAP50-95_high": test + 0.05}
         )

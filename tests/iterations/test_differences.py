@@ -21,6 +21,8 @@ def iteration(params=None, data=None, **facts):
         ({"x.y": 1}, {"x.z": None}, ["other keys"]),
         ({"x.text": "a"}, {"x.text": "b" * 30}, [f"text={'b' * 23}…"]),
         ({}, {"x.y": 1}, []),
+        ({"x.y": 1, "evaluate.iou": 0.5}, {"x.y": 1}, []),  # nobody evaluated the other one
+        ({"x.y": 1, "evaluate.iou": 0.5}, {"x.y": 1, "evaluate.iou": 0.7}, ["iou=0.7"]),
     ],
 )
 def test_keys_that_change_results_are_named_briefly(old, new, labels):

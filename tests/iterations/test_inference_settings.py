@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PARAMS_FILE, TEST_METRICS_FILE, TRAINING_METRICS_FILE
+from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TEST_METRICS_FILE, TRAINING_METRICS_FILE
 from pipeline.iterations.inference_settings import choose_inference_settings, find_imgsz
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.recorded_results import parse_results
@@ -52,6 +53,76 @@ def test_the_size_that_the_files_of_a_commit_say(imgsz, training, expected):
         TEST_METRICS_FILE: dump(test),
     }
     assert parse_results(files).predicts_with == {"conf": 0.3, "iou": 0.7, "max_det": 300, **expected}
+
+
+def make_files(*, changed: bytes = b"") -> dict[Path, bytes]:
+    """Make the files of a training at 640, evaluated on tiles, after conf/ was changed and composed."""
+    reports = {
+        TRAINING_METRICS_FILE: b'{"val": {"mAP50-95": 0.5}}',
+        TEST_METRICS_FILE: b'{"test": {"threshold_from": "val", "threshold": 0.3}}',
+    }
+
+    def name(path: Path) -> dict[str, str]:
+        return {"path": path.as_posix(), "md5": hashlib.md5(reports[path]).hexdigest()}
+
+    weights = {"path": FINETUNED_FOLDER.as_posix(), "md5": "w.dir"}
+    evaluate = {"iou": 0.7, "max_det": 300, "tile": 320, "overlap": 0.2}
+    stages = {
+        "finetune": {
+            "params": {"params.yaml": {"seed": 0, "finetune": {"imgsz": 640, "lr0": "1e-3"}}},
+            "outs": [weights, name(TRAINING_METRICS_FILE)],
+        },
+        "evaluate": {
+            "deps": [weights],
+            "params": {"params.yaml": {"seed": 0, "evaluate": evaluate, "finetune.imgsz": 640}},
+            "outs": [name(TEST_METRICS_FILE)],
+        },
+    }
+    composed = {
+        "seed": 1,
+        "finetune": {"imgsz": 1280, "lr0": 0.1, "added": 2},
+        "evaluate": {"iou": 0.5, "max_det": 9, "tile": None, "overlap": 0.1},
+        "tracking": {"experiment": "x"},
+    }
+    lock = yaml.safe_dump({"stages": stages}).encode()
+    files = {PARAMS_FILE: yaml.safe_dump(composed).encode(), Path("dvc.lock"): lock, **reports}
+    return {path: content + changed * (path in reports) for path, content in files.items()}
+
+
+@pytest.mark.fault(2, "conf/ is composed anew, and the weights stay")
+def test_the_configuration_is_what_made_the_weights_and_not_the_present_one():
+    found = parse_results(make_files())
+    assert found.predicts_with == {
+        "conf": 0.3,
+        "iou": 0.7,
+        "max_det": 300,
+        "imgsz": 640,
+        "tile": 320,
+        "overlap": 0.2,
+    }
+    assert found.params == {
+        "seed": 0,
+        "finetune.imgsz": 640,
+        "finetune.lr0": 0.001,
+        "evaluate.iou": 0.7,
+        "evaluate.max_det": 300,
+        "evaluate.tile": 320,
+        "evaluate.overlap": 0.2,
+        "tracking.experiment": "x",
+    }
+
+
+def test_reports_that_dvc_did_not_record_are_of_the_present_configuration():
+    found = parse_results(make_files(changed=b"\n"))
+    assert found.predicts_with == {"conf": 0.3, "iou": 0.5, "max_det": 9, "imgsz": 1280}
+    assert (found.params["seed"], found.params["finetune.lr0"]) == (1, 0.1)
+
+
+def test_an_image_size_of_the_evaluation_alone_is_what_it_predicts_with():
+    files = make_files()
+    files[Path("dvc.lock")] = files[Path("dvc.lock")].replace(b"finetune.imgsz: 640", b"finetune.imgsz: 960")
+    found = parse_results(files)
+    assert (found.predicts_with["imgsz"], found.params["finetune.imgsz"]) == (960, 640)
 
 
 @pytest.mark.parametrize("name", ["conf", "iou", "max_det"])

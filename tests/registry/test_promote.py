@@ -103,6 +103,24 @@ def test_stored_predictions_of_other_weights_are_not_used(runs, config):
         promote_model(runs["replaced"], config)
 
 
+@pytest.mark.parametrize("outcome", ["refused", "promoted"])
+def test_a_later_decision_leaves_the_champions_own_one_as_it_was(runs, config, client, outcome):
+    promote_model(runs["dirty"], config, force="camera changed")
+    known = client.get_model_version("parts", "1").tags
+    before = {name: value for name, value in known.items() if name.startswith("finetrack.gate")}
+    challenger = runs["worse" if outcome == "refused" else "better"]
+    assert promote_model(challenger, config).decision.outcome == outcome
+    champion, other = (client.get_model_version("parts", version) for version in ("1", "2"))
+    for tags in (champion.tags, client.get_run(champion.run_id).data.tags):
+        assert tags.items() >= before.items()
+        assert tags["finetrack.gate"] == "forced"
+        assert tags["finetrack.gate.forced"] == "camera changed"
+        assert tags["finetrack.gate.last"] == ("kept" if outcome == "refused" else "replaced")
+        assert tags["finetrack.gate.challenger"] == "2"
+        for name in ("numbers", "reasons", "forced", "time"):
+            assert tags[f"finetrack.gate.last.{name}"] == other.tags[f"finetrack.gate.{name}"]
+
+
 @pytest.mark.fault(2, "the champion is compared on images that the challenger was trained on")
 def test_a_model_of_other_data_that_nobody_knows_is_refused(runs, config):
     promote_model(runs["first"], config)
@@ -176,6 +194,9 @@ def test_the_record_of_a_killed_promotion_is_written_by_the_next_command(runs, c
     record = client.get_model_version("parts", "2")
     assert record.tags["finetrack.gate"] == "forced"
     assert record.tags["finetrack.gate.last"] == "replaced"
+    assert record.tags["finetrack.gate.forced"] == "a trial"  # and not the refusal's
+    assert json.loads(record.tags["finetrack.gate.numbers"]) == {"version": "2", "against": "1"}
+    assert json.loads(record.tags["finetrack.gate.last.numbers"])["version"] == "3"
     assert "parts/2 was promoted over parts/1, forced: a trial" in record.description
     assert client.get_model_version("parts", "1").tags["finetrack.gate.last"] == "replaced"
 

@@ -26,7 +26,7 @@ KILLED = """
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(MlflowClient, name, die)
-    with open_run(target, key="k1", name="demo", tags={}) as session:
+    with open_run(target, key="k1", name="demo", tags={"finetrack.training": "first"}) as session:
         log_results(session)
 """
 
@@ -50,7 +50,8 @@ def log_results(session):
 
 def finish_training(target):
     """Resume the training at its end, as the next command does, and evaluate."""
-    with open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
+    tags = {"finetrack.training": "first"}
+    with open_run(target, key="k1", name="demo", tags=tags, resume=True) as session:
         log_results(session)
     with attach_run(target, key="k1", run_id=session.run_id) as evaluation:
         evaluation.log_metrics({"test/mAP50": 0.4})
@@ -90,7 +91,8 @@ def test_a_training_that_was_killed_has_one_model(files, client, point):
 
 @pytest.mark.fault(12, "a training is stopped while its results are sent")
 def test_a_training_that_was_stopped_has_one_model(files, client):
-    with contextlib.suppress(KeyboardInterrupt), open_run(files, key="k1", name="demo", tags={}) as session:
+    tags = {"finetrack.training": "first"}
+    with contextlib.suppress(KeyboardInterrupt), open_run(files, key="k1", name="demo", tags=tags) as session:
         log_results(session)
         raise KeyboardInterrupt
     finish_training(files)

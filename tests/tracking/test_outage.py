@@ -193,7 +193,7 @@ def test_lost_answers_neither_double_nor_lose_anything(proxy, project):
         (project / "best.pt").write_bytes(b"in place of weights, which are not loaded here")
         Image.new("RGB", (32, 32)).save(project / "part.png")
         session.log_model(project / "best.pt", example=project / "part.png", metrics={"best/mAP50-95": 0.5})
-    with attach_run(target, key="k1", run_id=None) as evaluation:
+    with attach_run(target, key="k1", run_id=session.run_id) as evaluation:
         evaluation.log_metrics({"test/mAP50": 0.4})
     for _ in range(30):  # the end of a stage tries three times
         if not list_outboxes(project):

@@ -23,10 +23,12 @@ from pipeline.core.errors import UserError
 from pipeline.tracking.runs import attach_run, open_parent_run, open_run, send_missed
 from pipeline.tracking.sanitize import make_legal_name
 from pipeline.tracking.store.database import check_database
+from pipeline.tracking.store.run_tags import TRAINING_TAG
 from pipeline.tracking.target import TrackingTarget
 
 ROOT = Path(__file__).parents[2]
 FAULT_TRIES = int(os.environ.get("FAULT_TRIES", "1"))
+FIRST, SECOND = {TRAINING_TAG: "first"}, {TRAINING_TAG: "second"}
 UNPRIVILEGED = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
@@ -112,9 +114,11 @@ def test_a_run_has_all_that_was_logged(target, client, tmp_path):
 
 def test_the_dataset_is_an_input_of_the_run(target, client):
     splits = {"train": {"images": 3, "objects": {"pit": 5}}}
+    run_id = None
     for _ in range(2):
-        with attach_run(target, key="k1", run_id=None) as session:
+        with attach_run(target, key="k1", run_id=run_id) as session:
             session.log_dataset("demo", "ab" * 32, source="data/prepared", classes=["pit"], splits=splits)
+        run_id = session.run_id
     [run] = list_runs(client)
     [entry] = run.inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == ("demo", "ab" * 6)
@@ -195,7 +199,7 @@ def test_a_failed_stage_that_succeeds_later_leaves_the_run_finished(target, clie
     assert run.info.status == "FAILED"
     assert run.data.tags["finetrack.stage.evaluate"] == "failed"
     assert run.data.tags["finetrack.reason"] == "ZeroDivisionError: division by zero"
-    with attach_run(target, key="k1", run_id=None):
+    with attach_run(target, key="k1", run_id=training.run_id):
         assert client.get_run(training.run_id).info.status in {"FAILED", "RUNNING"}
     run = client.get_run(training.run_id)
     assert run.info.status == "FINISHED"
@@ -216,27 +220,28 @@ def test_a_run_of_another_store_is_opened_here(target, client):
 def test_a_resumed_run_continues_and_repeats_no_step(target, client):
     with (
         contextlib.suppress(KeyboardInterrupt),
-        open_run(target, key="k1", name="demo", tags={}) as first,
+        open_run(target, key="k1", name="demo", tags=FIRST) as first,
     ):
         for epoch in range(3):
             first.log_metrics({"loss": 1.0}, step=epoch)
         raise KeyboardInterrupt
     assert client.get_run(first.run_id).info.status == "KILLED"
-    with open_run(target, key="k1", name="demo", tags={}, resume=True) as second:
+    with open_run(target, key="k1", name="demo", tags=FIRST, resume=True) as second:
         for epoch in range(2, 5):
             second.log_metrics({"loss": 2.0}, step=epoch)
     assert second.run_id == first.run_id
     assert client.get_run(first.run_id).info.status == "FINISHED"
     assert read_curve(client, first.run_id, "loss") == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
-    with open_run(target, key="k1", name="demo", tags={}, resume=True) as third:
+    with open_run(target, key="k1", name="demo", tags=FIRST, resume=True) as third:
         pass
     assert third.run_id == first.run_id  # as after a kill before the checkpoint was deleted
-    with open_run(target, key="k1", name="demo", tags={}) as again:
+    with open_run(target, key="k1", name="demo", tags=SECOND) as again:
         pass
     assert again.run_id != first.run_id  # trained anew
-    with open_run(target, key="k1", name="demo", tags={}, resume=True) as last:
-        pass
-    assert last.run_id == again.run_id
+    for tags, run_id in ((SECOND, again.run_id), (FIRST, first.run_id)):
+        with open_run(target, key="k1", name="demo", tags=tags, resume=True) as last:
+            pass
+        assert last.run_id == run_id
 
 
 def test_runs_are_nested_under_a_parent_run(target, client, monkeypatch):
@@ -334,11 +339,12 @@ def test_eight_processes_can_create_the_same_database(client, tmp_path, number):
 
 
 STOPPED = """
+    from pipeline.tracking.store.run_tags import TRAINING_TAG
     import signal
     from pipeline.core.errors import raise_terminated
     signal.signal(signal.SIGTERM, raise_terminated)
     try:
-        with open_run(target, key="k1", name="demo", tags={}) as session:
+        with open_run(target, key="k1", name="demo", tags={TRAINING_TAG: "first"}) as session:
             session.log_metrics({"loss": 1.0}, step=0)
             print(session.run_id, flush=True)
             time.sleep(100)
@@ -408,7 +414,7 @@ def test_a_stage_that_adds_loads_mlflow_with_its_first_message_and_its_kill_is_n
 
 @pytest.mark.fault(12, "SIGKILL of a stage, then resumed")
 def test_the_run_of_a_killed_process_is_resumed(target, client, killed_run):
-    with open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
+    with open_run(target, key="k1", name="demo", tags=FIRST, resume=True) as session:
         session.log_metrics({"loss": 9.0}, step=0)
         session.log_metrics({"loss": 2.0}, step=1)
     assert session.run_id == killed_run

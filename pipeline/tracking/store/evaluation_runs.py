@@ -15,6 +15,7 @@ from pipeline.tracking.store.metric_points import TEST_PREFIX
 from pipeline.tracking.store.run_changes import log_missing_params, log_tags
 from pipeline.tracking.store.run_tags import (
     DATA_TAG,
+    EVALUATE_PREFIX,
     EVALUATION_TAG,
     KEY_TAG,
     PARENT_TAG,
@@ -31,9 +32,9 @@ def open_evaluation_run(
 ) -> str:
     """Return the id of the run that an evaluation of a training logs to, marked as RUNNING.
 
-    The first evaluation logs to the run of the training. Another one of the same weights, or one on other
-    data, has a child run of its own, with the training's parameters: one run shows one evaluation. An
-    evaluation that is repeated, or goes on after a stop, finds its run by its key.
+    The first evaluation that has results logs to the run of the training. Another one of the same weights,
+    or one on other data, has a child run of its own, with the training's parameters: one run shows one
+    evaluation. An evaluation that is repeated, or goes on after a stop, finds its run by its key.
 
     Args:
         store: Of the training's run.
@@ -46,10 +47,11 @@ def open_evaluation_run(
     marked = {**tags, EVALUATION_TAG: key}
     with FileLock(create_scratch_folder("locks") / "mlflow-runs.lock", timeout=CLAIM_WAIT_SECONDS):
         training = store.client.get_run(training_id)
-        if _is_free(training, key, params) and _is_same_data(training, dataset):
+        shared = drop_evaluate_params(params)
+        if _is_free(training, key, shared) and _is_same_data(training, dataset):
             run_id = training_id
             log_tags(store, run_id, marked)
-            log_missing_params(store, run_id, params)
+            log_missing_params(store, run_id, shared)
         else:
             run_id = _open_child(store, training, message, {**marked, KEY_TAG: key})
     store.client.update_run(run_id, status="RUNNING")
@@ -59,8 +61,9 @@ def open_evaluation_run(
 def _is_free(training: Any, key: str, params: Mapping[str, str]) -> bool:
     """Check whether the training's run can have the results of this evaluation.
 
-    It must not have those of another one, or one that is running; and its parameters, which MLflow never
-    changes, must be those of this evaluation.
+    It must not have those of another one, or one that is running; and the parameters that the training shares
+    with this evaluation, such as the seed, must be the same. `evaluate.*` of an earlier version, or of an
+    evaluation that failed, decided nothing yet.
     """
     tags, known = training.data.tags, training.data.params
     if tags.get(EVALUATION_TAG) == key:
@@ -70,6 +73,11 @@ def _is_free(training: Any, key: str, params: Mapping[str, str]) -> bool:
     if any(known.get(name, value) != value for name, value in params.items()):
         return False
     return EVALUATION_TAG not in tags or tags.get(f"{STAGE_TAG_PREFIX}evaluate") in {"failed", "killed"}
+
+
+def drop_evaluate_params(params: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters without those of `evaluate`, which a run gets with the results that they gave."""
+    return {name: value for name, value in params.items() if not name.startswith(EVALUATE_PREFIX)}
 
 
 def _is_same_data(training: Any, dataset: Mapping[str, Any] | None) -> bool:
@@ -91,7 +99,8 @@ def _open_child(
     child = found[0] if found else _create_child(store, training, message, tags)
     child_id = str(child.info.run_id)
     log_tags(store, child_id, tags)
-    log_missing_params(store, child_id, training.data.params | message["evaluation"]["params"])
+    trained = drop_evaluate_params(training.data.params)
+    log_missing_params(store, child_id, trained | message["evaluation"]["params"])
     _log_inputs(store, training, child_id, message["evaluation"].get("dataset"))
     return child_id
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.errors import UserError
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.dataset_input import build_dataset_input
 from pipeline.tracking.outbox import OutboxMessage, RunOutbox
 from pipeline.tracking.store.client import MlflowClientCache
-from pipeline.tracking.store.evaluation_runs import open_evaluation_run
+from pipeline.tracking.store.evaluation_runs import drop_evaluate_params, open_evaluation_run
 from pipeline.tracking.store.metric_points import LoggedPoints
 from pipeline.tracking.store.model_upload import update_model_defaults, upload_model
 from pipeline.tracking.store.registry.registered_model import RegistryUnavailableError
@@ -24,7 +25,14 @@ from pipeline.tracking.store.run_changes import (
     log_missing_params,
     log_tags,
 )
-from pipeline.tracking.store.run_tags import DEFAULTS_TAG, EVALUATION_TAG, KEY_TAG, OUTBOX_TAG
+from pipeline.tracking.store.run_tags import (
+    DEFAULTS_TAG,
+    EVALUATION_TAG,
+    KEY_TAG,
+    OUTBOX_TAG,
+    TRAINING_TAG,
+    WEIGHTS_TAG,
+)
 
 OPENING_KINDS = frozenset({"open", "resume", "attach"})
 
@@ -74,6 +82,7 @@ class MlflowWriter:
         tags = {**message["tags"], OUTBOX_TAG: self.outbox.id}
         evaluation = message.get("evaluation")
         training_id = self._find_run(message)
+        self._report_other_run(message, training_id)
         if training_id is None:
             run_id = training_id = self._create_run(message, tags)
         elif evaluation:
@@ -100,7 +109,7 @@ class MlflowWriter:
         )
         run_id = str(run.info.run_id)
         if evaluation:
-            log_missing_params(self.store, run_id, evaluation["params"])
+            log_missing_params(self.store, run_id, drop_evaluate_params(evaluation["params"]))
             if dataset := evaluation.get("dataset"):
                 self.store.client.log_inputs(run_id, datasets=[build_dataset_input(dataset)])
         return run_id
@@ -108,23 +117,70 @@ class MlflowWriter:
     def _find_run(self, message: OutboxMessage) -> str | None:
         """Find the run of the training that this outbox opened before, or that it should continue.
 
-        The run that the message names comes first: the outbox may be that of an earlier training of the key.
+        The key of a training says nothing about who trained: clones of one commit on a shared store have the
+        same. So a training is found by its id, an evaluation's training by its run's id or its weights. The
+        key of a sweep is random.
         """
+        if training := message["tags"].get(TRAINING_TAG):
+            found = self._find_training(training)
+        elif message["kind"] == "attach":
+            found = self._find_evaluated(message)
+        else:
+            goes_on = message["kind"] == "resume" and message["stage"] == "sweep"
+            found = next(self._iterate_own(*[self._key_condition] * goes_on), None)
+        return str(found.info.run_id) if found else None
+
+    def _find_training(self, training: str) -> Any:
+        """Find the run of a training by its id; one that an earlier version opened here has none."""
+        for run in self.store.search_runs(f"tags.`{TRAINING_TAG}` = '{training}'"):
+            return run
+        return next((run for run in self._iterate_own() if TRAINING_TAG not in run.data.tags), None)
+
+    def _find_evaluated(self, message: OutboxMessage) -> Any:
+        """Find the run of the training whose weights are evaluated.
+
+        The run that the message names comes first: the outbox may be that of an earlier training of the key.
+        It counts if it does not name other weights; any other run has to name these.
+        """
+        weights = (message.get("evaluation") or {"tags": {}})["tags"].get(WEIGHTS_TAG)
+        named = find_active_run(self.store, message.get("run_id"))
+        if named and (weights is None or named.data.tags.get(WEIGHTS_TAG, weights) == weights):
+            return named
+        same = f"{self._key_condition} AND tags.`{WEIGHTS_TAG}` = '{weights}'"
+        others = self._iterate_own(same) if weights else self._iterate_own()
+        return next((run for run in others if weights in {None, run.data.tags.get(WEIGHTS_TAG)}), None)
+
+    @property
+    def _key_condition(self) -> str:
+        return f"tags.`{KEY_TAG}` = '{self.outbox.head['key']}'"
+
+    def _iterate_own(self, *more: str) -> Iterator[Any]:
+        """Yield the runs that this outbox opened, then those of further conditions of MLflow's filter."""
         state = self.outbox.state
-        for known in (message.get("run_id"), state.get("training_id") or state["run_id"]):
-            if find_active_run(self.store, known):
-                return str(known)
-        key = f"tags.`{KEY_TAG}` = '{self.outbox.head['key']}'"
-        conditions = [f"tags.`{OUTBOX_TAG}` = '{self.outbox.id}' AND {key}"]
-        if message["kind"] != "open":
-            conditions.append(key)
-        found = (run for condition in conditions for run in self.store.search_runs(condition))
-        return next((str(run.info.run_id) for run in found), None)
+        if run := find_active_run(self.store, state.get("training_id") or state["run_id"]):
+            yield run
+        for condition in (f"tags.`{OUTBOX_TAG}` = '{self.outbox.id}' AND {self._key_condition}", *more):
+            yield from self.store.search_runs(condition)
+
+    def _report_other_run(self, message: OutboxMessage, training_id: str | None) -> None:
+        """Say it where the run that should be there is not, and what takes its place."""
+        place, wanted = f"MLflow at {self.store.target.uri}", message.get("run_id")
+        if message["kind"] == "resume" and message["stage"] == "finetune" and training_id is None:
+            print_notice(
+                f"tracking: {place} has no run of this training in {self.store.target.experiment}: it goes "
+                "on in a new run, which lacks what was logged before the stop"
+            )
+        elif wanted and wanted != training_id:
+            other = (
+                f"is added to the run {training_id} of the same weights" if training_id else "gets a new run"
+            )
+            print_notice(f"tracking: {place} has no run {wanted} of these weights: the evaluation {other}")
 
     def _log_params(self, message: OutboxMessage, run_id: str) -> None:
         """Log parameters. MLflow never changes a parameter: a new value for a known one becomes a tag."""
         known = log_missing_params(self.store, run_id, message["values"])
-        changed = {n: value for n, value in message["values"].items() if known.get(n, value) != value}
+        later = self.store.client.get_run(run_id).data.tags.keys() & known.keys()  # changed before
+        changed = {n: v for n, v in message["values"].items() if known.get(n, v) != v or n in later}
         log_tags(self.store, run_id, changed)
 
     def _log_tags(self, message: OutboxMessage, run_id: str) -> None:

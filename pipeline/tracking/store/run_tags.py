@@ -17,8 +17,13 @@ KIND_TAG: Final = "finetrack.kind"
 """Tag of a run that is no training: what it is, such as `compare`."""
 KEY_TAG: Final = "finetrack.key"
 """Tag with the key of the training; in a child run that of the evaluation."""
+TRAINING_TAG: Final = "finetrack.training"
+"""Tag with the id of the training, which is kept beside its checkpoints: trainings of other clones on a
+shared store may have the same key, and none has the same id."""
 EVALUATION_TAG: Final = "finetrack.evaluation"
 """Tag with the key of the evaluation whose results the run has."""
+EVALUATE_PREFIX: Final = "evaluate."
+"""Begins the parameters of an evaluation; a tag of the same name has a value that came later."""
 DEFAULTS_TAG: Final = "finetrack.predict"
 """Tag with the settings of a prediction that the evaluation chose, as JSON; the model's defaults."""
 PARENT_TAG: Final = "mlflow.parentRunId"
@@ -41,6 +46,7 @@ _OWN_TAGS: Final = (
     "finetrack.reason",
     "finetrack.pruned",
     "finetrack.key",
+    "finetrack.training",
     "finetrack.evaluat",
     "finetrack.predict",
     "finetrack.threshold",

@@ -8,19 +8,24 @@ from dataclasses import replace
 import pytest
 from mlflow.entities import Param
 
+from pipeline.iterations.tracked_iteration import build_run_iteration
 from pipeline.tracking.dataset_input import describe_dataset
 from pipeline.tracking.outbox import create_outbox
 from pipeline.tracking.runs import EvaluationIdentity, attach_run, open_run
+from pipeline.tracking.store.run_tags import TRAINING_TAG, WEIGHTS_TAG
+from pipeline.tracking.store.tracked_runs import convert_run
 
-FEW = EvaluationIdentity("e1" * 32, {"evaluate": {"max_det": 1}, "seed": 0}, {"team": "a", "none": None})
-MANY = EvaluationIdentity("e2" * 32, {"evaluate": {"max_det": 300}, "seed": 0}, {"team": "a", "none": None})
+TAGS = {"team": "a", "none": None, WEIGHTS_TAG: "ff" * 32}
+FEW = EvaluationIdentity("e1" * 32, {"evaluate": {"max_det": 1}, "seed": 0}, TAGS)
+MANY = EvaluationIdentity("e2" * 32, {"evaluate": {"max_det": 300}, "seed": 0}, TAGS)
 
 
 @pytest.fixture
 def training(target):
     """The id of the run of a training with parameters, a dataset, results and tags."""
-    with open_run(target, key="k1", name="demo", tags={"finetrack.task": "detect"}) as session:
-        session.log_params({"finetune": {"lr0": 0.001}, "evaluate": {"max_det": 1}, "seed": 0})
+    tags = {"finetrack.task": "detect", WEIGHTS_TAG: "ff" * 32, TRAINING_TAG: "t"}
+    with open_run(target, key="k1", name="demo", tags=tags) as session:
+        session.log_params({"finetune": {"lr0": 0.001}, "seed": 0})
         session.log_dataset("demo", "ab" * 32, source="data", classes=["pit"], splits={})
         session.log_metrics({"best/mAP50-95": 0.3})
     return session.run_id
@@ -28,6 +33,7 @@ def training(target):
 
 def evaluate(target, training, identity, value):
     with attach_run(target, key="k1", run_id=training, evaluation=identity) as session:
+        session.log_params({"evaluate": identity.params["evaluate"]})
         session.log_metrics({"test/mAP50": value, **({"test/mAP50_low": 0.1} if identity is FEW else {})})
         session.set_tags({"finetrack.evaluate": identity.key[:2]})
         session.log_text(str(value), "evaluation/metrics.json")
@@ -182,13 +188,59 @@ def test_an_evaluation_without_its_training_opens_a_run_for_both(target, client)
     assert count_runs(client) == 2
 
 
-def test_the_first_evaluation_has_a_run_of_its_own_where_the_parameters_say_something_else(
-    target, client, training
-):
-    other = evaluate(target, training, MANY, 0.6)
+def fail_evaluation(target, training, identity):
+    with (
+        contextlib.suppress(MemoryError),
+        attach_run(target, key="k1", run_id=training, evaluation=identity),
+    ):
+        raise MemoryError
+
+
+def log_earlier_params(target, training, values):
+    """Log `evaluate` with the training, as earlier versions do."""
+    with open_run(target, key="k1", name="demo", tags={TRAINING_TAG: "t"}, resume=True) as session:
+        session.log_params({"evaluate": values})
+    assert session.run_id == training
+
+
+@pytest.mark.fault(12, "an evaluation fails, and the next one has other settings")
+@pytest.mark.parametrize("earlier", [False, True])
+def test_the_first_evaluation_with_results_has_the_run_of_the_training(target, client, training, earlier):
+    if earlier:
+        log_earlier_params(target, training, {"max_det": 1, "batch": 16})
+    fail_evaluation(target, training, FEW)
+    assert client.get_run(training).info.status == "FAILED"
+    assert evaluate(target, training, MANY, 0.6) == training
+
+    run = client.get_run(training)
+    assert (run.info.status, run.data.metrics["test/mAP50"]) == ("FINISHED", 0.6)
+    assert run.data.tags["finetrack.stage.evaluate"] == "finished"
+    assert run.data.tags["finetrack.evaluation"] == MANY.key
+    assert "finetrack.reason" not in run.data.tags
+    assert (run.data.params["evaluate.max_det"] == "1") is earlier
+    params = build_run_iteration(convert_run(run)).params
+    assert params.items() >= {"evaluate.max_det": 300, "seed": 0}.items()
+    assert list_children(client, training) == []
+
+    child = evaluate(target, training, FEW, 0.5)
+    assert child != training
+    assert client.get_run(child).data.params["evaluate.max_det"] == "1"
+    assert build_run_iteration(convert_run(client.get_run(child))).params["evaluate.max_det"] == 1
+
+
+def test_an_evaluation_with_another_seed_than_the_training_has_a_run_of_its_own(target, client, training):
+    other = evaluate(target, training, MANY._replace(params={**MANY.params, "seed": 1}), 0.6)
     assert other != training
-    assert client.get_run(other).data.params["evaluate.max_det"] == "300"
+    assert client.get_run(other).data.params["seed"] == "1"
     assert evaluate(target, training, FEW, 0.5) == training
+
+
+def test_a_value_that_changes_twice_shows_the_last_one(target, client, training):
+    for value in (0, 20, 0):
+        with attach_run(target, key="k1", run_id=training, evaluation=FEW) as session:
+            session.log_params({"evaluate": {"latency": value}})
+    run = client.get_run(training)
+    assert (run.data.params["evaluate.latency"], run.data.tags["evaluate.latency"]) == ("0", "0")
 
 
 def test_a_run_measured_by_an_earlier_version_is_not_changed(target, client, training):

@@ -11,6 +11,7 @@ from mlflow.artifacts import download_artifacts
 from PIL import Image
 
 from pipeline.tracking.runs import attach_run, open_run
+from pipeline.tracking.store.run_tags import TRAINING_TAG
 
 CHOSEN = {"conf": 0.4, "iou": 0.6, "max_det": 7, "imgsz": 96}
 
@@ -23,7 +24,7 @@ def files(tmp_path):
 
 
 def train(target, *, logs_model=True, resume=False):
-    with open_run(target, key="k1", name="demo", tags={}, resume=resume) as session:
+    with open_run(target, key="k1", name="demo", tags={TRAINING_TAG: "t"}, resume=resume) as session:
         if logs_model:
             session.log_model(Path("best.pt"), example=Path("part.png"), metrics={}, imgsz=64)
     return session.run_id
