@@ -149,4 +149,6 @@ def _build_background(path: Path, name: str, *, has_splits: bool) -> AnnotatedIm
 
 
 def _is_marked_background(image: AnnotatedImage) -> bool:
-    return not image.fault and not len(image.raw.classes) and not is_unlabelled(image)
+    """Check for an annotation that is empty on purpose, not for lack of objects that could be read."""
+    has_objects = len(image.raw.classes) or any(note.dropped for note in image.notes)
+    return not image.fault and not has_objects and not is_unlabelled(image)
