@@ -73,8 +73,9 @@ def read_yolo_folders(folder: Path) -> DataYaml:
         return DataYaml(folder, splits, remarks=tuple(lone_remarks))
     lists = SplitLists(folder)
     listed: dict[str | None, list[Path]] = defaultdict(list)
-    for image in splits[None]:
-        listed[lists.find_split([format_relative_path(image, folder)])].append(image)
+    found = lists.find_splits([format_relative_path(image, folder)] for image in splits[None])
+    for image, split in zip(splits[None], found, strict=True):
+        listed[split].append(image)
     return DataYaml(folder, _merge_splits(listed.items()), remarks=lists.list_remarks())
 
 
