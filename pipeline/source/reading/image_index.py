@@ -218,7 +218,8 @@ def _keep_most_similar(paths: list[Path], parts: Sequence[str], near: Path) -> l
 
 def _keep_maximal(paths: list[Path], similarity: Callable[[Path], int]) -> list[Path]:
     found = [similarity(path) for path in paths]
-    return [path for path, number in zip(paths, found, strict=True) if number == max(found)]
+    highest = max(found, default=0)
+    return [path for path, number in zip(paths, found, strict=True) if number == highest]
 
 
 def _own_parts(path: Path, other: Path) -> tuple[str, ...]:

@@ -23,6 +23,16 @@ def test_names_that_thousands_of_folders_share_are_found_at_once(stated):
     assert time.process_time() - begun < 3
 
 
+def test_labels_in_folders_beside_those_of_the_images_are_matched_in_linear_time():
+    places = [f"part{number:04}/cam{camera}" for number in range(500) for camera in range(1, 5)]
+    index = ImageIndex([ROOT / "images" / place / "0001.jpg" for place in places])
+    begun = time.process_time()
+    for place in places[::50]:
+        match = index.find(("0001",), near=ROOT / "labels" / place, single_image=True)
+        assert match.image == ROOT / "images" / place / "0001.jpg"
+    assert time.process_time() - begun < 2
+
+
 @pytest.mark.parametrize(
     ("name", "near", "found", "doubt"),
     [
