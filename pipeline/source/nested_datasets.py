@@ -87,7 +87,7 @@ def describe_doubt(folder: Path) -> str:
         name = format_relative_path(packed, folder)
         return f" itself; {name} may be an archive of one: name it in data.source"
     parts = [part for part in iterate_class_folders(folder) if _holds_images(part.folder)]
-    if len({part.name for part in parts}) < 2:
+    if len({part.name for part in parts if not part.is_unlabelled}) < 2:
         return ""
     return f" ({find_doubt(parts)}; data.format=folders reads each folder as a class)"
 

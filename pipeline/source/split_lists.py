@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.text import format_count
-from pipeline.source.reading.file_tree import format_relative_path, list_folder_files, list_subfolders
+from pipeline.source.reading.file_tree import (
+    format_relative_path,
+    iterate_files,
+    list_folder_files,
+    list_subfolders,
+)
 from pipeline.source.reading.parsing import read_lines
 from pipeline.source.types import Source, choose_held_out_split, find_split_in_name
 
@@ -19,8 +25,27 @@ _FLAG: Final = re.compile(r"(.*\S)\s+(?:-1|0|1)")
 _BOTH: Final = "trainval"
 _PLACES: Final = frozenset({"imagesets", "image_sets", "splits", "split", "lists", "meta"})
 """Names of folders that hold lists, in lower case; they may be in a subfolder, as ImageSets/Main."""
+_IMAGE_FOLDERS: Final = frozenset({"images", "image", "imgs", "img", "jpegimages"})
+"""Names of folders of images whose label files may lie beside the folder, in lower case."""
+_MAX_NAMED: Final = 3
 _MIN_LISTED: Final = 0.5
 """Lists that name fewer of the images are those of other data."""
+
+
+class _Match(NamedTuple):
+    """The lines of lists that end most like the path of an image.
+
+    Attributes:
+        lines: The lines, without suffix; empty if none ends with the name of the image.
+        parts: How many folders and names at the end are equal.
+        name: The path of the image, without suffix.
+        is_whole: All parts of the line, or of the image's path, are equal.
+    """
+
+    lines: Collection[str] = ()
+    parts: int = 0
+    name: str = ""
+    is_whole: bool = False
 
 
 class SplitLists:
@@ -37,31 +62,74 @@ class SplitLists:
         """
         self._folder = folder
         self._lists = dict(_find_lists(folder))
-        self._lines: dict[str, set[Path]] = defaultdict(set)
-        self._stems: dict[str, set[Path]] = defaultdict(set)
+        self._files: dict[str, set[Path]] = defaultdict(set)
         for file in self._lists:
             for line in filter(None, map(str.strip, read_lines(file))):
                 flagged = _FLAG.fullmatch(line)
                 for name in (line, flagged[1]) if flagged else (line,):
-                    path = _remove_suffix(name)
-                    self._lines[path].add(file)
-                    self._stems[PurePosixPath(path).name].add(file)
+                    self._files[_remove_suffix(name)].add(file)
+        self._lines: dict[str, list[str]] = defaultdict(list)
+        for line in self._files:
+            self._lines[line.rpartition("/")[2]].append(line)
+        self._tails: dict[str, Mapping[str, Sequence[str]]] = {}
         self._used: set[Path] = set()
-        self._twice = 0
+        self._twice = self._unclear = 0
 
-    def find_split(self, names: Iterable[str]) -> str | None:
-        """Return the split of an image; None if no list names it.
+    def find_splits(self, images: Iterable[Iterable[str]]) -> list[str | None]:
+        """Return the split of each image; None if no list names it.
 
-        A line may be the image's path or its end, with or without a suffix, and with a flag of a class.
+        A line may be the image's path or its end, with or without a suffix, and with a flag of a class. Its
+        outer folders may differ from those of the image: of several lines the one that ends most like the
+        image's path counts, and the name alone if one line and one image have it.
 
         Args:
-            names: Possible names of the image, or paths.
+            images: Of each image the possible names, or paths.
         """
-        tails = [tail for name in names for tail in _list_tails(_remove_suffix(name))]
-        indexes = (self._lines, self._stems)
-        files = next((index[tail] for index in indexes for tail in tails if tail in index), None)
-        if not files:
-            return None
+        matches = [self._match_lines(names) for names in images]
+        longest: dict[str, int] = {}
+        names: dict[str, set[str]] = defaultdict(set)
+        for match in matches:
+            for line in match.lines if match.is_whole or len(match.lines) == 1 else ():
+                longest[line] = max(longest.get(line, 0), match.parts)
+                if not match.is_whole:
+                    names[line].add(match.name)
+
+        def is_clear(match: _Match) -> bool:
+            if match.is_whole or len(match.lines) != 1:
+                return match.is_whole
+            [line] = match.lines
+            return match.parts == longest[line] and len(names[line]) == 1
+
+        self._unclear += sum(bool(match.lines) and not is_clear(match) for match in matches)
+        return [self._choose_split(match.lines) if is_clear(match) else None for match in matches]
+
+    def _match_lines(self, names: Iterable[str]) -> _Match:
+        """Find the lines that end most like one of the names of an image; of equal names the first counts."""
+        found = _Match()
+        for name in map(_remove_suffix, names):
+            for tail in _list_tails(name):
+                parts = tail.count("/") + 1
+                if parts <= found.parts:
+                    break
+                if lines := self._find_lines(tail):
+                    found = _Match(lines, parts, name, tail == name or tail in lines)
+                    break
+        return found
+
+    def _find_lines(self, tail: str) -> Collection[str]:
+        """Find the line that is the end of a path, or else the lines that have this end, too."""
+        if tail in self._files:
+            return (tail,)
+        stem = tail.rpartition("/")[2]
+        lines = self._lines.get(stem, [])
+        if len(lines) < 2:
+            return [line for line in lines if f"/{line}".endswith(f"/{tail}")]
+        if stem not in self._tails:
+            self._tails[stem] = _index_tails(lines)
+        return self._tails[stem].get(tail, ())
+
+    def _choose_split(self, lines: Collection[str]) -> str | None:
+        files = {file for line in lines for file in self._files[line]}
         self._used |= files
         splits = {self._lists[file] for file in files}
         self._twice += len(splits) > 1
@@ -76,11 +144,20 @@ class SplitLists:
         """Return what the user should know, after all images were looked up."""
         unused = [file.name for file in self._lists if file not in self._used and file.stat().st_size]
         place = self._folder.name
-        remarks = [f"{place}/{name} names none of the images: left aside" for name in unused]
+        remarks = []
+        if unused:
+            name = "names" if len(unused) == 1 else "name"
+            listed = _list_few([f"{place}/{file}" for file in unused])
+            remarks.append(f"{listed} {name} none of the images: left aside")
         if self._twice:
             images = format_count(self._twice, "image")
             remarks.append(
                 f"the lists in {place} name {images} in more than one split: each is kept in the held-out one"
+            )
+        if self._unclear:
+            images = format_count(self._unclear, "image has", "images have")
+            remarks.append(
+                f"{images} a name that the lists in {place} state in other folders: in none of their splits"
             )
         return tuple(remarks)
 
@@ -106,10 +183,10 @@ def apply_split_lists(source: Source, folder: Path) -> Source:
         return source
     for place in filter(has_split_lists, _list_places(folder)):
         lists = SplitLists(place)
-        splits = [lists.find_split([image.source]) for image in source.images]
+        splits = lists.find_splits([image.source] for image in source.images)
         named = [split for split in splits if split]
         inside = "" if place == folder else f"{format_relative_path(place, folder)}/"
-        files = ", ".join(f"{inside}{name}" for name in lists.files)
+        files = _list_few([f"{inside}{name}" for name in lists.files])
         if "train" in named and len(set(named)) > 1 and len(named) >= _MIN_LISTED * len(splits):
             images = tuple(
                 image._replace(split=split) for image, split in zip(source.images, splits, strict=True)
@@ -141,10 +218,31 @@ def _find_lists(folder: Path) -> Iterator[tuple[Path, str]]:
         for file in files
         if len(words[file]) == 1 and (split := find_split_in_name(file.stem)) is not None
     }
+    if any(not file.stem.isalpha() for file in found):
+        stems = _list_image_stems(folder)
+        found = {
+            file: split for file, split in found.items() if file.stem.isalpha() or file.stem not in stems
+        }
     yield from found.items()
     both = next((file for file in files if words[file] == [_BOTH]), None)
     if both and "train" not in found.values():
         yield both, "train"
+
+
+def _list_image_stems(folder: Path) -> set[str]:
+    """List the names, without suffix, of the images whose label files may lie in a folder.
+
+    A file such as train_0001.txt is the label file of one of them, and no list.
+    """
+    beside = iterate_files(folder, *IMAGE_SUFFIXES, deep=False)
+    inner = [place for place in list_subfolders(folder) if place.name.lower() in _IMAGE_FOLDERS]
+    below = (path for place in inner for path in iterate_files(place, *IMAGE_SUFFIXES))
+    return {path.stem for path in chain(beside, below)}
+
+
+def _list_few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return f"{', '.join(names[:_MAX_NAMED])}{more}"
 
 
 def _list_words(stem: str) -> Sequence[str]:
@@ -154,6 +252,15 @@ def _list_words(stem: str) -> Sequence[str]:
 def _remove_suffix(name: str) -> str:
     path = PurePosixPath(name.replace("\\", "/").removeprefix("./"))
     return str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path)
+
+
+def _index_tails(lines: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Return the lines by each of their ends: a/b/c by a/b/c, b/c and c."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        for tail in _list_tails(line):
+            found[tail].append(line)
+    return found
 
 
 def _list_tails(name: str) -> list[str]:

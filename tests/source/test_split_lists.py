@@ -41,12 +41,12 @@ def write_lists(folder: Path, lists: dict[str, str]) -> SplitLists:
 )
 def test_lists_give_the_splits(tmp_path, lists, images, splits):
     found = write_lists(tmp_path, lists)
-    assert [found.find_split([image]) for image in images] == splits
+    assert found.find_splits([[image] for image in images]) == splits
 
 
 def test_lists_that_match_nothing_and_images_in_two_are_told(tmp_path):
     lists = write_lists(tmp_path, {"train.txt": "a\nb\n", "test.txt": "a\n", "val.txt": "x\n"})
-    assert [lists.find_split([name]) for name in "ab"] == ["test", "train"]
+    assert lists.find_splits([["a"], ["b"]]) == ["test", "train"]
     unused, twice = lists.list_remarks()
     assert "val.txt names none of the images" in unused
     assert "1 image in more than one split" in twice
@@ -104,3 +104,92 @@ def test_splits_of_folders_win_over_lists(tmp_path):
         write_voc_file(tmp_path / place / f"{name}.xml", [("cat", (11, 21, 50, 60))])
     write_lists(tmp_path, {"train.txt": "b\n", "val.txt": "a\n"})
     assert [image.split for image in read_source("voc", tmp_path).images] == ["train", "val"]
+
+
+CAMERAS = ["images/cam1/0001.jpg", "images/cam2/0001.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "images", "splits"),
+    [
+        pytest.param(
+            {"train.txt": f"/home/me/ds/{CAMERAS[0]}\n", "val.txt": f"/home/me/ds/{CAMERAS[1]}\n"},
+            CAMERAS,
+            ["train", "val"],
+            id="outer path",
+        ),
+        pytest.param(
+            {"train.txt": "D:\\ds\\cam1\\0001.jpg\n", "val.txt": "D:\\ds\\cam2\\0001.jpg\n"},
+            [f"set/{name}" for name in CAMERAS],
+            ["train", "val"],
+            id="both have outer folders",
+        ),
+        pytest.param(
+            {"train.txt": "/ds/cam1/0001.jpg\n", "val.txt": "/ds/cam2/0001.jpg\n"},
+            [*CAMERAS, "images/cam3/0001.jpg"],
+            ["train", "val", None],
+            id="name of several lines",
+        ),
+        pytest.param(
+            {"train.txt": "/ds/cam1/0001.jpg\n", "val.txt": "/ds/cam1/0002.jpg\n"},
+            ["cam1/0001.jpg", "cam2/0001.jpg", "cam1/0002.jpg"],
+            ["train", None, "val"],
+            id="name of several images",
+        ),
+        pytest.param(
+            {"train.txt": "/ds/cam1/0001.jpg\n", "val.txt": "/ds/cam1/0002.jpg\n"},
+            ["one/0001.jpg", "two/0001.jpg", "one/0002.jpg"],
+            [None, None, "val"],
+            id="name of several images in other folders",
+        ),
+        pytest.param(
+            {"train.txt": "0001\n", "val.txt": "0002\n"},
+            ["cam1/0001.jpg", "cam2/0001.jpg", "cam1/0002.jpg"],
+            ["train", "train", "val"],
+            id="names alone",
+        ),
+    ],
+)
+def test_images_of_one_name_have_the_split_of_their_own_line(tmp_path, lists, images, splits):
+    found = write_lists(tmp_path, lists)
+    assert found.find_splits([[image] for image in images]) == splits
+    unclear = [remark for remark in found.list_remarks() if "in none of their splits" in remark]
+    assert len(unclear) == (None in splits)
+
+
+def test_lists_of_another_machine_divide_a_flat_yolo_folder(tmp_path):
+    for name in CAMERAS:
+        write_picture(tmp_path / name)
+        label = tmp_path / name.replace("images", "labels").replace(".jpg", ".txt")
+        label.parent.mkdir(parents=True)
+        label.write_text("0 0.5 0.5 0.2 0.2\n")
+    write_lists(
+        tmp_path, {"train.txt": f"/home/me/ds/{CAMERAS[0]}\n", "val.txt": f"/home/me/ds/{CAMERAS[1]}\n"}
+    )
+    source = read_source("auto", tmp_path)
+    assert {image.source: image.split for image in source.images} == dict(
+        zip(CAMERAS, ("train", "val"), strict=True)
+    )
+
+
+@pytest.mark.parametrize("place", [".", "images"])
+def test_label_files_named_after_splits_are_no_lists(tmp_path, place):
+    for name in ("train_0001", "train_0002", "val_0001", "test_0001"):
+        write_picture(tmp_path / place / f"{name}.jpg")
+        (tmp_path / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    assert not has_split_lists(tmp_path)
+    write_lists(tmp_path, {"train.txt": "train_0001.jpg\n", "val_2.txt": "val_0001.jpg\n"})
+    assert SplitLists(tmp_path).files == ["train.txt", "val_2.txt"]
+
+
+def test_remarks_name_few_of_many_lists(tmp_path):
+    write_labelled(tmp_path, "coco", "abcd")
+    write_lists(
+        tmp_path, {f"{split}{number}.txt": "x\n" for split in ("train", "val") for number in range(9)}
+    )
+    [remark] = [remark for remark in read_source("coco", tmp_path).remarks if ".txt" in remark]
+    assert remark.count(".txt") == 3
+    lists = SplitLists(tmp_path)
+    assert lists.find_splits([["a.jpg"]]) == [None]
+    [remark] = lists.list_remarks()
+    assert remark.count(".txt") == 3

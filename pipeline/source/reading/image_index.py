@@ -65,6 +65,15 @@ class ImageIndex:
             self._by_stem[normalize_name(path.stem)].append(path)
 
     @cached_property
+    def _by_place(self) -> Mapping[tuple[str, str], Sequence[Path]]:
+        """The images whose names without suffix others have, too, by their folder and that name."""
+        found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+        for stem, paths in self._by_stem.items():
+            for path in paths if len(paths) > 1 else ():
+                found[str(path.parent), stem].append(path)
+        return found
+
+    @cached_property
     def _by_uploaded_stem(self) -> Mapping[str, Sequence[Path]]:
         """The images whose names have the prefix of an upload, by the name without it."""
         found: dict[str, list[Path]] = defaultdict(list)
@@ -129,12 +138,24 @@ class ImageIndex:
             return NO_MATCH
         last = PurePosixPath(parts[-1])
         known = _has_image_suffix(last.name)
-        same_stem = self._by_stem.get(normalize_name(last.stem if known else last.name), [])
-        exact = [path for path in same_stem if last.name == (path.name if known else path.stem)]
-        cased = [
-            path for path in same_stem if normalize_name(path.name) == normalize_name(last.name) or not known
-        ]
-        best = self._keep_nearest(exact or cased or same_stem, parts, near)
+        stem = normalize_name(last.stem if known else last.name)
+        same_stem = self._by_stem.get(stem, [])
+
+        def keep_exact(paths: Sequence[Path]) -> list[Path]:
+            return [path for path in paths if last.name == (path.name if known else path.stem)]
+
+        best = []
+        if len(same_stem) > 1:
+            at_places = (self._by_place.get((place, stem), ()) for place in self._list_places(parts, near))
+            best = next(filter(None, map(keep_exact, at_places)), [])
+        exact, cased = best or keep_exact(same_stem), []
+        if not exact:
+            cased = [
+                path
+                for path in same_stem
+                if normalize_name(path.name) == normalize_name(last.name) or not known
+            ]
+        best = best or self._keep_nearest(exact or cased or same_stem, parts, near)
         if len(best) > 1:
             first, second, *_ = (format_relative_path(path, near) for path in best)
             return NameMatch(fault=f"{len(best)} images bear this name, such as {first} and {second}")
@@ -153,11 +174,15 @@ class ImageIndex:
         """Keep the image at exactly the stated path; else those with the most similar and nearest path."""
         if len(paths) < 2:
             return paths
-        stated = Path(*parts[:-1])
         here, below = (
-            [path for path in paths if path.parent == place / stated] for place in (near, self._root)
+            [path for path in paths if str(path.parent) == place] for place in self._list_places(parts, near)
         )
         return here or below or _keep_most_similar(paths, parts, near)
+
+    def _list_places(self, parts: Sequence[str], near: Path) -> tuple[str, str]:
+        """Return the folder that a path states beside its annotation, and below the root."""
+        stated = Path(*parts[:-1])
+        return str(near / stated), str(self._root / stated)
 
 
 def _has_image_suffix(name: str) -> bool:
@@ -193,7 +218,8 @@ def _keep_most_similar(paths: list[Path], parts: Sequence[str], near: Path) -> l
 
 def _keep_maximal(paths: list[Path], similarity: Callable[[Path], int]) -> list[Path]:
     found = [similarity(path) for path in paths]
-    return [path for path, number in zip(paths, found, strict=True) if number == max(found)]
+    highest = max(found, default=0)
+    return [path for path, number in zip(paths, found, strict=True) if number == highest]
 
 
 def _own_parts(path: Path, other: Path) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from pipeline.core.errors import UserError
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files, read_head
 
 _MAX_SAMPLED_FOLDERS: Final = 50
+_MAX_SAMPLED_FILES: Final = 20
+_MAX_OPENED_FILES: Final = 1000
+"""Files that are opened to find some that are not empty: images without objects may come first."""
 
 
 class UnreadableFileError(ValueError):
@@ -34,27 +37,51 @@ def format_file_name(path: Path) -> str:
     return format_relative_path(path, path.parent)
 
 
-def read_heads(folder: Path, suffix: str, *, few: int = 20) -> Iterator[bytes]:
-    """Yield the first bytes of a few files with a suffix, to recognize a format."""
-    return (read_head(path) for path in islice(iterate_files(folder, suffix), few))
+def read_heads(folder: Path, suffix: str, *, few: int = _MAX_SAMPLED_FILES) -> Iterator[bytes]:
+    """Yield the first bytes of a few files with a suffix that are not empty, to recognize a format."""
+    heads = map(read_head, islice(iterate_files(folder, suffix), _MAX_OPENED_FILES))
+    return islice((head for head in heads if head.strip()), few)
 
 
-def read_first_lines(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
-    """Yield the first lines of a few text files with a suffix."""
-    for head in read_heads(folder, suffix):
-        yield from head.decode("utf-8-sig", errors="replace").splitlines()[:few]
+def read_first_lines(
+    folder: Path, suffix: str, *, few: int = 5, headers: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Yield the first lines of a few text files with a suffix; files without lines do not count.
+
+    Args:
+        folder: The folder.
+        suffix: Of the files.
+        few: Lines of a file.
+        headers: Starts of lines, in lower case, that do not count.
+    """
+    counted = 0
+    for head in read_heads(folder, suffix, few=_MAX_OPENED_FILES):
+        lines = _decode_lines(head)
+        kept = [line for line in lines if line.strip() and not line.lower().startswith(headers)]
+        yield from kept[:few]
+        counted += bool(kept)
+        if counted == _MAX_SAMPLED_FILES:
+            return
 
 
 def read_first_lines_by_folder(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
     """Yield the first lines of a few text files of each of the first folders that hold some.
 
-    For formats whose label files lie beside folders of other files with the same suffix.
+    For formats whose label files lie beside folders of other files with the same suffix. Files without lines
+    do not count.
     """
+    opened: Counter[Path] = Counter()
     counts: Counter[Path] = Counter()
     for path in iterate_files(folder, suffix):
-        counts[path.parent] += 1
-        if counts[path.parent] <= few and len(counts) <= _MAX_SAMPLED_FOLDERS:
-            yield from read_head(path).decode("utf-8-sig", errors="replace").splitlines()[:few]
+        opened[path.parent] += 1
+        is_sampled = counts[path.parent] < few and opened[path.parent] <= _MAX_OPENED_FILES
+        if is_sampled and len(opened) <= _MAX_SAMPLED_FOLDERS and (head := read_head(path)).strip():
+            counts[path.parent] += 1
+            yield from _decode_lines(head)[:few]
+
+
+def _decode_lines(head: bytes) -> list[str]:
+    return head.decode("utf-8-sig", errors="replace").splitlines()
 
 
 def describe_ignored_files(paths: Sequence[Path], why: str) -> list[str]:

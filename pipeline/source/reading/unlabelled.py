@@ -37,7 +37,8 @@ def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
         source: A source as its reader returns it.
         policy: As in data.unlabelled: background, leave_out, refuse; auto: background if other images of the
             split have a label file, and some image has an empty one, which shows that the source marks
-            background so; else leave_out.
+            background so; else leave_out. For classify, where each image needs a class, background is
+            leave_out.
         folder: The source folder, to which the names of images are relative.
 
     Raises:
@@ -52,18 +53,20 @@ def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
         return source
     files = f"{len(unlabelled)} of {format_count(len(source.images), 'image')}"
     share = f"{files} ({len(unlabelled) / len(source.images):.0%}) have no label file"
-    marked = any(_is_marked_background(image) for image in source.images)
+    needs_class = source.task == "classify"  # a classifier knows no background
+    marked = not needs_class and any(_is_marked_background(image) for image in source.images)
     if policy == "refuse":
         raise UserError(
             f"{share}, such as {unlabelled[0].source}: label them, or set data.unlabelled to background or "
             "leave_out"
         )
-    if policy == "background" or (policy == "auto" and marked):
+    if (policy == "background" and not needs_class) or (policy == "auto" and marked):
         reason = (
             "" if policy == "background" else ", since other label files are empty (data.unlabelled decides)"
         )
         return source._replace(remarks=(*source.remarks, f"{share}: taken as images without objects{reason}"))
-    reason = "" if policy == "leave_out" else "; if nothing is on them, set data.unlabelled=background"
+    is_settled = policy == "leave_out" or needs_class
+    reason = "" if is_settled else "; if nothing is on them, set data.unlabelled=background"
     left_out = tuple(
         Finding(image.source, "quarantined", "no label file", "missing-label") for image in unlabelled
     )
@@ -149,4 +152,6 @@ def _build_background(path: Path, name: str, *, has_splits: bool) -> AnnotatedIm
 
 
 def _is_marked_background(image: AnnotatedImage) -> bool:
-    return not image.fault and not len(image.raw.classes) and not is_unlabelled(image)
+    """Check for an annotation that is empty on purpose, not for lack of objects that could be read."""
+    has_objects = len(image.raw.classes) or any(note.dropped for note in image.notes)
+    return not image.fault and not has_objects and not is_unlabelled(image)

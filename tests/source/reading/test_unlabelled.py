@@ -98,6 +98,12 @@ BOX = "0 0.5 0.5 0.2 0.2\n"
             id="background of train without files",
         ),
         pytest.param(
+            {"train/b": "0 0.5 0.5 0.2\n", "train/c": None},
+            "auto",
+            ["train/a", "train/b"],
+            id="label file cut short is not empty on purpose",
+        ),
+        pytest.param(
             {"train/b": "", "test/c": None, "test/d": ""},
             "background",
             ["test/c", "test/d", "train/a", "train/b"],

@@ -32,7 +32,7 @@ _UPRIGHT_BOX_FOLDER: Final = re.compile(r"reclabeltxt|^hbb$", re.IGNORECASE)
 
 def matches_folder(folder: Path) -> bool:
     """Look for a line of eight numbers and a class name in the first text files."""
-    return any(map(_is_box_line, read_first_lines(folder, ".txt")))
+    return any(map(_is_box_line, read_first_lines(folder, ".txt", headers=_HEADER_STARTS)))
 
 
 def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.source.reading.file_tree import format_relative_path, list_images, list_subfolders
 from pipeline.source.types import find_split_in_name
+
+_UNLABELLED_NAME: Final = re.compile(r"no[ _-]?labels?", re.IGNORECASE)
+"""CVAT and Datumaro write the images without a label into a folder called no_label."""
 
 
 class ClassFolder(NamedTuple):
@@ -16,6 +20,11 @@ class ClassFolder(NamedTuple):
     folder: Path
     name: str
     split: str | None
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """Return whether the folder is no class, but holds the images without one."""
+        return _UNLABELLED_NAME.fullmatch(self.name) is not None
 
 
 def iterate_class_folders(folder: Path) -> Iterator[ClassFolder]:

@@ -38,7 +38,11 @@ SampleByFolder = Mapping[ClassFolder, Sequence[Path]]
 
 def find_doubt(parts: Sequence[ClassFolder]) -> str:
     """Explain why folders are no classes; empty if nothing speaks against it."""
-    samples = {part: list(islice(iterate_files(part.folder), _MAX_CHECKED_FILES)) for part in parts}
+    samples = {
+        part: list(islice(iterate_files(part.folder), _MAX_CHECKED_FILES))
+        for part in parts
+        if not part.is_unlabelled
+    }
     images = {
         part: found
         for part, files in samples.items()

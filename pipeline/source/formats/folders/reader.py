@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
-from pipeline.core.findings import Finding
+from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.text import format_count
 from pipeline.source.formats.folders.class_folders import ClassFolder, iterate_class_folders
 from pipeline.source.formats.folders.evidence import find_doubt
@@ -30,6 +30,7 @@ RECOGNIZED_BY: Final = "a folder of images per class, below train/, val/ and tes
 
 _MAX_SAMPLED_CLASSES: Final = 10
 """With more classes, images are not looked at."""
+_NOTHING: Final = RawObjects(np.zeros(0, np.int64), np.zeros((0, 4)), ())
 
 
 def matches_folder(folder: Path) -> bool:
@@ -48,7 +49,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     images = [(path, part) for path, part in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if lone_remarks := describe_lone_split([part.split for _, part in images]):
         images = [(path, part._replace(split=None)) for path, part in images]
-    names = tuple(sorted({part.name for _, part in images}))
+    names = tuple(sorted({part.name for _, part in images if not part.is_unlabelled}))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
         raise UserError(f"no class folders with images in {folder}: expected two or more, found {found}")
@@ -68,16 +69,22 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
 
 
 def _build_image(path: Path, part: ClassFolder, *, folder: Path, names: tuple[str, ...]) -> AnnotatedImage:
+    found = AnnotatedImage(path, format_relative_path(path, folder), part.split, _NOTHING, normalized=True)
+    if part.is_unlabelled:
+        note = AnnotationNote(False, f"lies in the folder {part.name}: has no class", "missing-label")
+        return found._replace(notes=(note,))
     whole_image = RawObjects(
         np.array([names.index(part.name)], np.int64), np.array([[0.0, 0.0, 1.0, 1.0]]), ("folder",)
     )
-    return AnnotatedImage(path, format_relative_path(path, folder), part.split, whole_image, normalized=True)
+    return found._replace(raw=whole_image)
 
 
 def _build_remarks(parts: list[ClassFolder], images: list[tuple[Path, ClassFolder]]) -> Iterator[str]:
     names = {part.name for _, part in images}
     for name in sorted({part.name for part in parts} - names):
         yield f"the folder {name} holds no images: it is no class"
+    for name in sorted({part.name for _, part in images if part.is_unlabelled}):
+        yield f"the folder {name} is taken for images without a class: if it is a class, rename the folder"
     yield from _describe_masks(images)
     if deeper := sum(path.parent != part.folder for path, part in images):
         yield f"{format_count(deeper, 'image')} in folders within a class folder: counted for the outer one"
@@ -87,7 +94,8 @@ def _describe_masks(images: list[tuple[Path, ClassFolder]]) -> Iterator[str]:
     """Name the classes whose images look like masks, if those of others look like photos."""
     by_name: dict[str, list[Path]] = defaultdict(list)
     for path, part in images:
-        by_name[part.name].append(path)
+        if not part.is_unlabelled:
+            by_name[part.name].append(path)
     if len(by_name) > _MAX_SAMPLED_CLASSES:
         return
     kinds = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.source.color_tables import read_color_names
 from pipeline.source.formats.masks.official_classes import find_official_classes
 from pipeline.source.formats.masks.values import MaskContent, MaskValue
 from pipeline.source.plausibility.object_numbers import infer_number_meaning
@@ -27,7 +28,6 @@ _COLOR_FILES: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "la
 _ADE_FILE: Final = "objectinfo150.txt"
 _MAYBE_CLASSES: Final = ("other", "others", "unknown")
 """Of the first names that mean background, those that may be a class, too."""
-_RGB: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
 
 
 class ClassTable(NamedTuple):
@@ -80,11 +80,12 @@ def load_class_table(folder: Path, masks: Collection[Path]) -> ClassTable:
     """Read the class names of a source: labelmap.txt, class_dict.csv, classes.txt, or known ones.
 
     Raises:
-        UserError: Several files give the numbers different names.
+        UserError: Several files give the numbers different names, or a table of colors is not clear.
     """
     texts = list_files(folder, ".txt", ".csv", ".names")
     colors = next(
-        (found for path in texts if path.name.lower() in _COLOR_FILES and (found := _read_colors(path))), {}
+        (found for path in texts if path.name.lower() in _COLOR_FILES and (found := read_color_names(path))),
+        {},
     )
     numbers, file = _read_numbers(texts, folder)
     if not colors and not numbers and (official := find_official_classes(masks, folder)):
@@ -279,19 +280,3 @@ def _read_ade_names(path: Path) -> dict[int, str]:
         for row in rows
         if len(row) > 1 and row[0].strip().isdecimal() and row[-1].strip()
     }
-
-
-def _read_colors(path: Path) -> dict[int, str]:
-    """Read class names by color, 0xrrggbb: a line is `name:r,g,b:...`, `name,r,g,b` or `r g b name`."""
-    names = {}
-    try:
-        lines = load_text(path)[0].splitlines()
-    except UnreadableFileError:
-        return {}
-    for line in lines:
-        triple = _RGB.search(line)
-        name = line.replace(triple[0], " ").strip(" \t:,;\"'") if triple else ""
-        if triple and name and not line.startswith("#"):
-            red, green, blue = (int(triple[part]) & 255 for part in (1, 2, 3))
-            names[red << 16 | green << 8 | blue] = name
-    return names

@@ -122,7 +122,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         layout.masks, named, folder, needs_class=table.needs_class, has_class_folders=bool(by_folder)
     )
     lists = SplitLists(folder / "ImageSets" / "Segmentation")
-    annotations = [item._replace(split=lists.find_split(item.names)) for item in annotations]
+    splits = lists.find_splits(item.names for item in annotations)
+    annotations = [item._replace(split=split) for item, split in zip(annotations, splits, strict=True)]
     order = tuple(dict.fromkeys(name for name in names.by_value.values() if name))
     options = MatchingOptions(
         ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order

@@ -76,11 +76,19 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     are_splits = len({part.split for part in parts}) > 1
     for part in parts:
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
-        for file in list_files(part.annotations, ".xml"):
-            found = read_voc_xml(file)
-            place = format_relative_path(file.with_suffix(""), part.annotations)
-            split = (part.split if are_splits else None) or lists.find_split((place, *found.entry.names))
-            files.append(found._replace(entry=found.entry._replace(split=split)))
+        paths = list_files(part.annotations, ".xml")
+        found = [read_voc_xml(path) for path in paths]
+        places = [format_relative_path(path.with_suffix(""), part.annotations) for path in paths]
+        if are_splits and part.split:
+            splits: list[str | None] = [part.split] * len(found)
+        else:
+            splits = lists.find_splits(
+                (place, *file.entry.names) for place, file in zip(places, found, strict=True)
+            )
+        files += [
+            file._replace(entry=file.entry._replace(split=split))
+            for file, split in zip(found, splits, strict=True)
+        ]
     unread = _check_unread_files(folder, parts, {file.entry.file for file in files}, set(images))
     scores = [item.score for file in files for item in file.objects]
     remarks = (*lists.list_remarks(), *unread, *check_object_scores(scores, options.predictions, folder))

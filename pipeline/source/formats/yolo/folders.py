@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,11 @@ from pipeline.source.formats.yolo.label_folders import (
     find_image_folders,
     find_label_folder,
     find_subfolder,
+    holds_lines,
     list_first_labels,
 )
 from pipeline.source.formats.yolo.label_lines import is_label_text
+from pipeline.source.plausibility.image_sizes import choose_evenly
 from pipeline.source.reading.file_tree import (
     format_relative_path,
     is_file,
@@ -31,6 +33,8 @@ from pipeline.source.split_lists import SplitLists, has_split_lists
 from pipeline.source.types import describe_lone_split, find_split_in_name
 
 _MAX_CHECKED_FOLDERS: Final = 5
+_MAX_SEARCHED_IMAGES: Final = 5000
+"""Images of a split whose label files are looked at, if those of the first images are empty."""
 
 
 def has_yolo_labels(folder: Path) -> bool:
@@ -40,10 +44,20 @@ def has_yolo_labels(folder: Path) -> bool:
     """
     if (folder / "obj.data").is_file():
         return True
-    images = [image for images in _find_splits(folder).values() for image in images[:MAX_CHECKED_IMAGES]]
-    labels = [label for image in images[:MAX_CHECKED_IMAGES] if is_file(label := find_label_path(image))]
-    labels = labels or _find_distant_labels(images, folder) or list_first_labels(folder, MAX_CHECKED_IMAGES)
-    return any(is_label_text(read_head(label)) for label in labels)
+    splits = _find_splits(folder).values()
+    labels = _find_labels([image for images in splits for image in images[:MAX_CHECKED_IMAGES]], folder)
+    filled = list(filter(holds_lines, labels))
+    if labels and not filled:  # images without objects come first
+        some = [image for images in splits for image in choose_evenly(images, _MAX_SEARCHED_IMAGES)]
+        filled = list(filter(holds_lines, _find_labels(some, folder)))
+    filled = filled or list_first_labels(folder, MAX_CHECKED_IMAGES)
+    return any(is_label_text(read_head(label)) for label in choose_evenly(filled, MAX_CHECKED_IMAGES))
+
+
+def _find_labels(images: Sequence[Path], folder: Path) -> list[Path]:
+    """Find the label files of images: where Ultralytics looks for them, else in folders paired by content."""
+    labels = [label for image in images if is_file(label := find_label_path(image))]
+    return labels or _find_distant_labels(images, folder)
 
 
 def _find_distant_labels(images: Iterable[Path], folder: Path) -> list[Path]:
@@ -73,8 +87,9 @@ def read_yolo_folders(folder: Path) -> DataYaml:
         return DataYaml(folder, splits, remarks=tuple(lone_remarks))
     lists = SplitLists(folder)
     listed: dict[str | None, list[Path]] = defaultdict(list)
-    for image in splits[None]:
-        listed[lists.find_split([format_relative_path(image, folder)])].append(image)
+    found = lists.find_splits([format_relative_path(image, folder)] for image in splits[None])
+    for image, split in zip(splits[None], found, strict=True):
+        listed[split].append(image)
     return DataYaml(folder, _merge_splits(listed.items()), remarks=lists.list_remarks())
 
 

@@ -61,25 +61,29 @@ def find_split_paths(split: str, stated: Any, root: Path, file: Path) -> list[Sp
 
 
 def read_image_list(file: Path, root: Path) -> list[Path]:
-    """Read a list of image paths, relative to the list or to the dataset; outer folders may be missing."""
+    """Read a list of image paths, relative to the list or to the dataset; outer folders may be missing.
+
+    Ultralytics takes paths as relative to the file that a linked list leads to: it is looked at first.
+    """
     lines = [line.strip() for line in read_lines(file)]
-    return [_resolve_path(line, (file.parent, root)) for line in lines if line]
+    roots = tuple(dict.fromkeys((file.resolve().parent, file.parent, root)))
+    return [_find_path(line, roots) for line in lines if line]
 
 
 def _find_split_path(split: str, stated: str, root: Path, file: Path) -> SplitPath:
-    path = _resolve_path(stated, (root,))
+    path = _find_path(stated, (root,))
     renamed = ""
     if not path_exists(path) and (similar := _find_similar_path(stated, root)):
         path, renamed = similar, format_relative_path(similar, root)
-    if path != file.parent.resolve() and file.parent.resolve().is_relative_to(path):
+    real, place = path.resolve(), file.parent.resolve()
+    if real != place and place.is_relative_to(real):
         raise UserError(
             f"{file} states {stated} as the folder of images, but the dataset is inside that folder: "
             "state a folder inside the dataset"
         )
     if not path_exists(path):
         return SplitPath(split, stated, root / stated.replace("\\", "/"))
-    is_list = path.suffix == ".txt"
-    images = read_image_list(path, root) if is_list else list_images(path)
+    images = read_image_list(path, root) if path.suffix == ".txt" else list_images(path)
     return SplitPath(split, stated, path, tuple(images), renamed)
 
 
@@ -107,11 +111,14 @@ def _walk_similar_names(root: Path, parts: list[str]) -> Path | None:
     return place if parts else None
 
 
-def _resolve_path(stated: str, roots: tuple[Path, ...]) -> Path:
+def _find_path(stated: str, roots: tuple[Path, ...]) -> Path:
     """Return the first path that exists: the stated one, else the same without some of its outer folders.
 
     Roboflow writes `../train/images` for `train/images`, CVAT `data/images/x.jpg` for `images/x.jpg`, and a
     file from another machine `/content/set/train/images`.
+
+    Returns:
+        An absolute path without `..`. A link is not followed: the labels of an image lie beside the link.
 
     Raises:
         UserError: The only path that exists is outside the folder of an unpacked archive.
@@ -126,7 +133,16 @@ def _resolve_path(stated: str, roots: tuple[Path, ...]) -> Path:
             f"the data.yaml or a list of images in the archive names {stated[:200]}, which is outside the "
             "archive: if you trust it, unpack it yourself and set data.source to the folder"
         )
-    return found.resolve() if found else roots[-1] / Path(stated).name
+    return _remove_parent_parts(found) if found else roots[-1] / Path(stated).name
+
+
+def _remove_parent_parts(path: Path) -> Path:
+    """Return an absolute path without `..`; only the folders before the last `..` are resolved."""
+    parts = path.parts
+    if ".." not in parts:
+        return path.absolute()
+    after = len(parts) - parts[::-1].index("..")
+    return Path(*parts[:after]).resolve().joinpath(*parts[after:])
 
 
 def _is_within(path: Path, folder: Path | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -9,11 +10,17 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.findings import Finding
+from pipeline.core.text import format_count
 from pipeline.source.formats.yolo.folders import find_label_path
 from pipeline.source.formats.yolo.label_folders import find_label_folder, find_unread_folders, simplify_stem
 from pipeline.source.formats.yolo.label_lines import LabelLines, parse_label_lines
 from pipeline.source.formats.yolo.missing_files import NON_LABEL_FILES, find_stray_labels
-from pipeline.source.reading.file_tree import format_relative_path, get_file_size, list_folder_files
+from pipeline.source.reading.file_tree import (
+    format_relative_path,
+    get_file_size,
+    is_file,
+    list_folder_files,
+)
 from pipeline.source.reading.image_index import normalize_name
 
 _MAX_LABEL_BYTES: Final = 50_000_000
@@ -31,6 +38,7 @@ class YoloImage(NamedTuple):
         label: The path of the label file, which may not exist.
         lines: The lines of the label file; None if it does not exist or cannot be read.
         fault: Why the label file cannot be read.
+        follows_link: The label file does not lie beside the image, but beside the file that it is a link to.
     """
 
     image: Path
@@ -38,6 +46,7 @@ class YoloImage(NamedTuple):
     label: Path
     lines: LabelLines | None
     fault: str = ""
+    follows_link: bool = False
 
     @property
     def is_unlabelled(self) -> bool:
@@ -59,6 +68,7 @@ def read_image_labels(splits: Mapping[Path, tuple[str | None, ...]], root: Path)
         _read_label_file(image, listed, find_label_path(image), root) for image, listed in splits.items()
     ]
     found = _search_other_folders(found, root)
+    found = _follow_links(found, root)
     for simplify in (normalize_name, simplify_stem):
         found = _match_similar_labels(found, root, simplify)
     return found
@@ -78,6 +88,18 @@ def describe_shared_labels(found: Sequence[YoloImage], root: Path) -> list[str]:
     listed = "; ".join(pairs[:_MAX_SHOWN])
     return [
         f"images that differ in the suffix alone share one label file, each has its objects: {listed}{more}"
+    ]
+
+
+def describe_linked_labels(found: Sequence[YoloImage], root: Path) -> list[str]:
+    """Tell of images whose label files were read where links lead to."""
+    linked = [item for item in found if item.follows_link]
+    if not linked:
+        return []
+    images = format_count(len(linked), "image is a link", "images are links")
+    place = format_relative_path(linked[0].label.parent, root)
+    return [
+        f"{images} without a label file beside the link: those beside the linked files are read, in {place}/"
     ]
 
 
@@ -107,7 +129,8 @@ def find_orphan_labels(
         root: Paths in reports are relative to it.
     """
     labels = {item.label for item in found}
-    folders = {label.parent for label in labels if label.parent.is_dir()}
+    own = {item.label.parent for item in found if not item.follows_link}
+    folders = [place for place in own if place.is_dir()]
     texts = [
         text
         for place in folders
@@ -125,17 +148,9 @@ def find_orphan_labels(
 
 def _search_other_folders(found: list[YoloImage], root: Path) -> list[YoloImage]:
     """Look for the labels of folders in which no image has one, in folders that hold files of their names."""
-    by_folder: dict[Path, list[YoloImage]] = defaultdict(list)
-    for item in found:
-        by_folder[item.image.parent].append(item)
-    bare = {
-        place: [item.image for item in items]
-        for place, items in by_folder.items()
-        if all(item.is_unlabelled for item in items)
-    }
     places = {
         place: label_folder
-        for place, images in islice(bare.items(), _MAX_SEARCHED_FOLDERS)
+        for place, images in islice(_find_bare_folders(found).items(), _MAX_SEARCHED_FOLDERS)
         if (label_folder := find_label_folder(images, root))
     }
     return [
@@ -144,6 +159,34 @@ def _search_other_folders(found: list[YoloImage], root: Path) -> list[YoloImage]
         else item
         for item in found
     ]
+
+
+def _follow_links(found: list[YoloImage], root: Path) -> list[YoloImage]:
+    """Read the labels of links beside the files that they lead to, for folders in which no image has one."""
+    labels = {
+        image: label
+        for images in _find_bare_folders(found).values()
+        for image in images
+        if (target := Path(os.path.realpath(image))) != image and is_file(label := find_label_path(target))
+    }
+    return [
+        _read_label_file(item.image, item.splits, labels[item.image], root)._replace(follows_link=True)
+        if item.image in labels
+        else item
+        for item in found
+    ]
+
+
+def _find_bare_folders(found: Sequence[YoloImage]) -> dict[Path, list[Path]]:
+    """Return the images of each folder in which no image has a label file."""
+    by_folder: dict[Path, list[YoloImage]] = defaultdict(list)
+    for item in found:
+        by_folder[item.image.parent].append(item)
+    return {
+        place: [item.image for item in items]
+        for place, items in by_folder.items()
+        if all(item.is_unlabelled for item in items)
+    }
 
 
 def _match_similar_labels(

@@ -15,6 +15,7 @@ from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.source.formats.yolo.label_lines import is_label_text
 from pipeline.source.reading.file_tree import (
+    get_file_size,
     is_file,
     iterate_files,
     list_folder_files,
@@ -30,6 +31,8 @@ _MAX_COMPARED_IMAGES: Final = 5
 _MAX_SUBFOLDERS: Final = 30
 _MAX_LEVELS: Final = 3
 _MAX_TEXTS: Final = 5000
+_MIN_LINE_BYTES: Final = len("0 0 0 1 1")
+"""Bytes of the shortest line of a label file."""
 _USUAL_NAME: Final = re.compile("label|annot|txt|gt|bbox|box")
 _UPLOAD_PREFIX: Final = re.compile(r"[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
@@ -122,7 +125,7 @@ def find_unread_folders(labels: Mapping[Path, Path], root: Path) -> list[Path]:
 
 def _holds_labels(images: Sequence[Path], folder: Path) -> bool:
     texts = (folder / f"{image.stem}.txt" for image in images)
-    first = next((text for text in texts if is_file(text)), None)
+    first = next(filter(holds_lines, texts), None)
     return first is not None and is_label_text(read_head(first))
 
 
@@ -189,6 +192,11 @@ def list_label_folders(folder: Path) -> list[Path]:
 
 
 def list_first_labels(folder: Path, number: int) -> list[Path]:
-    """List the first text files in the label folders of a dataset."""
+    """List the first text files in the label folders of a dataset that hold lines."""
     texts = (text for place in list_label_folders(folder) for text in list_folder_files(place, ".txt"))
-    return list(islice(texts, number))
+    return list(islice(filter(holds_lines, islice(texts, _MAX_TEXTS)), number))
+
+
+def holds_lines(label: Path) -> bool:
+    """Check that a label file is as long as a line: that of an image without objects is empty."""
+    return (get_file_size(label) or 0) >= _MIN_LINE_BYTES

@@ -12,6 +12,7 @@ from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.text import format_count
 from pipeline.source.archives.extract import find_unpacked_folder
 from pipeline.source.formats.yolo.image_paths import SplitPath
+from pipeline.source.formats.yolo.label_folders import holds_lines
 from pipeline.source.formats.yolo.label_lines import is_label_text
 from pipeline.source.reading.file_tree import (
     format_relative_path,
@@ -37,6 +38,7 @@ _MAX_FOLDERS: Final = 500
 _MAX_SHOWN: Final = 300
 """Characters of a path in a message."""
 _MAX_LABELS: Final = 100_000
+_MAX_OPENED: Final = 20
 
 
 def explain_missing_images(folder: Path, missing: Sequence[SplitPath], file: Path | None) -> str:
@@ -76,10 +78,11 @@ def explain_missing_labels(folder: Path, images: Sequence[Path], expected: Path)
 
 
 def list_label_files(folder: Path) -> list[Path]:
-    """List the text files of a folder that hold labels; only the first ones are opened."""
+    """List the text files of a folder that hold labels; only the first ones with lines are opened."""
     texts = islice(iterate_files(folder, ".txt"), _MAX_LABELS)
     found = sorted(path for path in texts if path.name.lower() not in NON_LABEL_FILES)
-    return found if any(is_label_text(read_head(path)) for path in found[:20]) else []
+    filled = islice(filter(holds_lines, found), _MAX_OPENED)
+    return found if any(is_label_text(read_head(path)) for path in filled) else []
 
 
 def _has_images(folder: Path) -> bool:

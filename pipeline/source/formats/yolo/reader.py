@@ -31,6 +31,7 @@ from pipeline.source.formats.yolo.label_doubts import (
 )
 from pipeline.source.formats.yolo.label_files import (
     YoloImage,
+    describe_linked_labels,
     describe_shared_labels,
     describe_unread_labels,
     find_orphan_labels,
@@ -133,6 +134,7 @@ def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options:
         *task_remarks,
         *classes.remarks,
         *describe_shared_labels(found, data.root),
+        *describe_linked_labels(found, data.root),
     )
     return Source(classes.names, images, (), remarks, task, layout.keypoints)
 

@@ -143,3 +143,11 @@ def test_corrupted_text_is_refused_or_read(tmp_path_factory, data):
     write(folder, "x", "")
     (folder / "labelTxt/x.txt").write_bytes(data)
     check_corrupted_source(read_folder, folder)
+
+
+@pytest.mark.parametrize("empty", ["", "\n", "imagesource:GoogleEarth\ngsd:null\n"])
+def test_files_without_objects_do_not_hide_the_format(tmp_path, empty):
+    for number in range(30):
+        write(tmp_path, f"a{number}", empty)
+    write(tmp_path, "z", LINE)
+    assert matches_folder(tmp_path)

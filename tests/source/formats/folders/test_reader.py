@@ -8,6 +8,7 @@ import pytest
 from pipeline.core.errors import UserError
 from pipeline.source.formats.folders.reader import matches_folder
 from pipeline.source.recognize_format import read_source
+from pipeline.source.types import ReadOptions
 from tests.sources import write_picture
 
 
@@ -122,3 +123,38 @@ def test_folder_named_after_annotations_is_no_class(tmp_path, other):
         for number in range(3):
             write_picture(tmp_path / name / f"{name}{number * 37}.jpg")
     assert not matches_folder(tmp_path)
+
+
+class TestFolderWithoutLabel:
+    """CVAT and Datumaro write the images without a label into a folder called no_label."""
+
+    @pytest.mark.parametrize("name", ["no_label", "No-Label", "nolabel", "no labels"])
+    @pytest.mark.parametrize("form", ["auto", "folders"])
+    def test_its_images_have_no_class(self, tmp_path, name, form):
+        folders(tmp_path, "cat/1.jpg", "dog/1.jpg", "dog/2.jpg", f"{name}/3.jpg")
+        source = read_source(form, tmp_path)
+        assert source.names == ("cat", "dog")
+        assert [image.source for image in source.images] == ["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"]
+        assert [(finding.file, finding.kind) for finding in source.defects] == [
+            (f"{name}/3.jpg", "missing-label")
+        ]
+        assert [remark for remark in source.remarks if remark.startswith(f"the folder {name} ")]
+
+    def test_it_may_lie_in_a_split(self, tmp_path):
+        names = (f"{split}/{cls}/1.jpg" for split in ("train", "val") for cls in ("cat", "dog", "no_label"))
+        source = read_source("auto", folders(tmp_path, *names))
+        assert source.names == ("cat", "dog")
+        assert {finding.file for finding in source.defects} == {"train/no_label/1.jpg", "val/no_label/1.jpg"}
+
+    def test_it_is_refused_or_left_out_as_data_unlabelled_says(self, tmp_path):
+        folders(tmp_path, "cat/1.jpg", "dog/1.jpg", "no_label/3.jpg")
+        with pytest.raises(UserError, match=r"no_label/3\.jpg"):
+            read_source("auto", tmp_path, ReadOptions(unlabelled="refuse"))
+        source = read_source("auto", tmp_path, ReadOptions(unlabelled="background"))
+        assert [image.source for image in source.images] == ["cat/1.jpg", "dog/1.jpg"]
+
+    def test_it_is_no_second_class(self, tmp_path):
+        folders(tmp_path, "cat/1.jpg", "no_label/3.jpg")
+        with pytest.raises(UserError, match="expected two or more, found only 'cat'"):
+            read_source("folders", tmp_path)
+        assert not matches_folder(tmp_path)

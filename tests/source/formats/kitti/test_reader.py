@@ -166,3 +166,11 @@ def test_scores_of_one_are_what_tools_write_for_labels(tmp_path, scores, is_read
     else:
         with pytest.raises(UserError, match="a model has written them"):
             read_folder(tmp_path)
+
+
+def test_empty_files_do_not_hide_the_format(tmp_path):
+    (tmp_path / "label_2").mkdir()
+    for number in range(21):
+        text = "Car 0.0 0 0.0 10 20 50 60 1 2 3 4 5 6 0.1\n" if number == 10 else ""
+        (tmp_path / f"label_2/{number:06}.txt").write_text(text)
+    assert matches_folder(tmp_path)

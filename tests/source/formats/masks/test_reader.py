@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.masks import reader, values
+from pipeline.source.formats.masks.class_names import load_class_table
 from pipeline.source.formats.masks.reader import matches_folder, read_folder
 from pipeline.source.formats.masks.values import LARGE_MASK_LOCK, read_mask
 from pipeline.source.reading.trace_mask import trace_mask_outline
@@ -391,3 +392,61 @@ def test_lists_of_image_sets_are_splits(tmp_path):
     (lists / "Train.txt").write_text("a\n")
     (lists / "Test.txt").write_text("b\n")
     assert [image.split for image in read_folder(tmp_path).images] == ["train", "test"]
+
+
+RED, GREEN = 0xFF0000, 0x00FF00
+
+
+def load_colors(folder, text, file="class_dict.csv"):
+    (folder / file).write_text(text)
+    return load_class_table(folder, []).colors
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("name,r,g,b\ntype0,255,0,0\ntype1,0,255,0\n", ["type0", "type1"]),
+        ("type0,255,0,0\ntype1,0,255,0\n", ["type0", "type1"]),
+        ("name, r, g, b\n 1, 255, 0, 0\n 2, 0, 255, 0\n", ["1", "2"]),
+        ("id,r,g,b,name\n0,255,0,0,cat\n1,0,255,0,big dog\n", ["cat", "big dog"]),
+        ("id;name;red;green;blue\n7;cat;255;0;0\n8;dog;0;255;0\n", ["cat", "dog"]),
+        ("r,g,b,a,class\n255,0,0,255,cat\n0,255,0,255,dog\n", ["cat", "dog"]),
+        ('name,r,g,b\n"person, sitting",255,0,0\ndog,0.0,255.0,0.0\n', ["person, sitting", "dog"]),
+        ("0,255,0,0,cat\n1,0,255,0,dog\n", ["cat", "dog"]),
+        ("cat,255,0,0,255\ndog,0,255,0,255\n", ["cat", "dog"]),
+        ('cat,"255,0,0"\ndog,"0,255,0"\n', ["cat", "dog"]),
+        ("class 1 255 0 0\nclass 2 0 255 0\n", ["class 1", "class 2"]),
+        ("cat 255 0 0\ndog2 0 255 0\n", ["cat", "dog2"]),
+        ("255 0 0\tclass 1\n0 255 0\t\tclass 2\n", ["class 1", "class 2"]),
+        ("255 0 0 cat\n0 255 0 2 wheeler\n", ["cat", "2 wheeler"]),
+        ("0 255 0 0 cat\n1 0 255 0 dog\n", ["cat", "dog"]),
+        ("1,255,0,0\n2,0,255,0\n", ["1", "2"]),
+        ("# label:color_rgb:parts:actions\ntype0:255,0,0::\na:b 1:0,255,0:x:\n", ["type0", "a:b 1"]),
+        ("Person, sitting 255 0 0\n0, 255, 0: dog\n", ["Person, sitting", "dog"]),
+    ],
+)
+def test_table_of_colors_names_them(tmp_path, text, names):
+    assert load_colors(tmp_path, text) == dict(zip((RED, GREEN), names, strict=True))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7,255,0,0,cat\n3,0,255,0,dog\n",  # an id before the color, or something after it
+        "0,0,0,255,cat\n1,0,0,255,dog\n",  # both
+        "cat 255 0 0 255\ndog 0 255 0 255\n",  # an opacity, or names that end with a number
+        "0,255,0,0,9,cat\n1,0,255,0,9,dog\n",
+        "name,r,g,b\ncat,255,0,300\n",
+        "name,r,g,b\ncat,255,0\n",
+    ],
+)
+def test_table_of_colors_that_is_not_clear_is_refused(tmp_path, text):
+    with pytest.raises(UserError, match=r"class_dict\.csv"):
+        load_colors(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "Pixel Value, Class\n0, cat\n", "name,r,g,b\n", "cat\n", "a:b:c\n", '"\n']
+)
+def test_table_without_colors_names_none(tmp_path, text):
+    assert load_colors(tmp_path, text) == {}

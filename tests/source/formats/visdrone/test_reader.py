@@ -80,3 +80,8 @@ def test_corrupted_text_is_refused_or_read(tmp_path_factory, data):
     write(folder, {"x": ""})
     (folder / "annotations/x.txt").write_bytes(data)
     check_corrupted_source(read_folder, folder)
+
+
+def test_empty_files_do_not_hide_the_format(tmp_path):
+    labels = {f"a{number}": "" for number in range(10)}
+    assert matches_folder(write(tmp_path, {**labels, "z": "10,20,40,30,1,4,0,0\n"}))

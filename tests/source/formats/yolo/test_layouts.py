@@ -297,3 +297,33 @@ def test_labels_with_percent_encoded_names_belong_to_their_images(tmp_path):
         "empty": 0,
     }
     assert source.defects == ()
+
+
+class TestEmptyLabelsFirst:
+    """Label files of images without objects come first: the dataset is recognized by the others."""
+
+    @pytest.mark.parametrize(
+        ("images", "labels"),
+        [("images", "labels"), ("images/train", "labels/train"), ("imgs", "txt"), (".", ".")],
+    )
+    @pytest.mark.parametrize("empty", ["", "\n"])
+    def test_in_one_folder(self, tmp_path, images, labels, empty):
+        names = [f"a{number:02}" for number in range(60)]
+        write_pair(tmp_path / images, tmp_path / labels, names, text=empty)
+        write_pair(tmp_path / images, tmp_path / labels, ["z"])
+        found = recognize_source("auto", tmp_path)
+        assert (found.form, len(found.source.images), count_objects(found.source)) == ("yolo", 61, 1)
+
+    def test_in_one_split(self, tmp_path):
+        names = [f"a{number:02}" for number in range(60)]
+        write_pair(tmp_path / "images/train", tmp_path / "labels/train", names, text="")
+        write_pair(tmp_path / "images/val", tmp_path / "labels/val", ["z"])
+        assert recognize_source("auto", tmp_path).form == "yolo"
+
+
+def test_labels_without_images_are_named_though_the_first_are_empty(tmp_path):
+    write_pair(tmp_path / "images", tmp_path / "labels", [f"a{number:02}" for number in range(60)], text="")
+    (tmp_path / "labels/z.txt").write_text(LABEL)
+    shutil.rmtree(tmp_path / "images")
+    with pytest.raises(UserError, match=r"labels without images: 61 label files"):
+        read_source("auto", tmp_path)
