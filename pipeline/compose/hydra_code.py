@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pipeline.compose.hydra_options import separate_hydra_options
 from pipeline.compose.stage import CONF
 from pipeline.core.errors import UserError
 
@@ -68,7 +69,6 @@ def find_foreign_code(settings: Any, key: str = "") -> Iterator[tuple[str, Any]]
 def _compose_hydra_settings(words: Sequence[str]) -> Any:
     """Compose what `hydra:` holds, as a multirun would, and apply none of it."""
     from hydra import initialize_config_dir
-    from hydra._internal.utils import get_args_parser
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
     from omegaconf import OmegaConf
@@ -76,7 +76,7 @@ def _compose_hydra_settings(words: Sequence[str]) -> Any:
     from pipeline.config.yaml_limits import require_small_yaml_files
 
     require_small_yaml_files(CONF)
-    overrides = get_args_parser().parse_args(list(words)).overrides
+    overrides = separate_hydra_options(words).overrides
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 MAX_LINE_LENGTH: Final = 110
 """Length of the differences that a line names; the rest is counted."""
@@ -19,6 +19,8 @@ class AbsentKey:
 
 
 ABSENT = AbsentKey()
+_Place: TypeAlias = tuple[str, ...]
+"""The keys that lead to a value in nested mappings."""
 
 
 class KeyDifference(NamedTuple):
@@ -44,18 +46,35 @@ def flatten_config(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any
 def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[KeyDifference]:
     """List the dotted keys whose values differ: in the order of `new`, then those that only `old` has.
 
+    A key that contains a dot is not the same as nested keys: the dotted key is listed once for each then.
     Numbers are compared with their type, as in a hash of parameters: 1, 1.0 and true are three values.
     """
-    before, after = flatten_config(old), flatten_config(new)
-    keys = [*after, *(key for key in before if key not in after)]
-    pairs = (KeyDifference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
-    changed = (pair for pair in pairs if repr(pair.old) != repr(pair.new))
-    return [pair for pair in changed if not _is_reported_by_nested_keys(pair, keys)]
+    before, after = _list_leaves(old), _list_leaves(new)
+    places = [*after, *(place for place in before if place not in after)]
+    pairs = ((place, before.get(place, ABSENT), after.get(place, ABSENT)) for place in places)
+    return [
+        KeyDifference(".".join(map(str, place)), first, second)
+        for place, first, second in pairs
+        if repr(first) != repr(second)
+        and not (
+            {} in (first, second) and _has_nested_keys(place, places)
+        )  # they are differences of their own
+    ]
 
 
-def _is_reported_by_nested_keys(pair: KeyDifference, keys: Iterable[str]) -> bool:
-    """Check for a mapping that is empty on one side only: its keys are differences of their own."""
-    return {} in pair and any(key.startswith(f"{pair.key}.") for key in keys)
+def _list_leaves(values: Mapping[str, Any], above: _Place = ()) -> dict[_Place, Any]:
+    """List the values by the keys that lead to them: a key may contain a dot, such as `St. Bernard`."""
+    leaves: dict[_Place, Any] = {}
+    for name, value in values.items():
+        place = (*above, name)
+        leaves |= _list_leaves(value, place) if isinstance(value, Mapping) and value else {place: value}
+    return leaves
+
+
+def _has_nested_keys(place: _Place, places: Iterable[_Place]) -> bool:
+    """Check for a mapping that is empty on one side only."""
+    depth = len(place)
+    return any(len(other) > depth and other[:depth] == place for other in places)
 
 
 def format_yaml_value(value: object) -> str:

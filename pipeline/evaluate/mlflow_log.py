@@ -14,17 +14,15 @@ from pipeline.config.schema import Config
 from pipeline.core.paths import (
     EVALUATION_FOLDER,
     PREPARED_FOLDER,
-    RUN_INPUT_FOLDERS,
-    RUN_OUTPUTS,
     SPLITS,
     TEST_METRICS_FILE,
 )
 from pipeline.dataset.manifest import Manifest
 from pipeline.evaluate.further_metric_names import LATENCY, LATENCY_PARTS, WORST_SLICE
 from pipeline.evaluate.seen_images import SeenImages
+from pipeline.runtime.code_state import build_code_tags, read_code_state
 from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state, describe_machine
 from pipeline.storage.code_digests import compute_stage_digest
-from pipeline.storage.git import read_git_state
 from pipeline.tracking.dataset_input import describe_dataset
 from pipeline.tracking.runs import EvaluationIdentity
 from pipeline.tracking.session import RunSession
@@ -82,12 +80,7 @@ def _dump_deciding(config: Config) -> dict[str, Any]:
 
 
 def _build_tags(config: Config) -> dict[str, Any]:
-    commit, dirty = read_git_state(Path.cwd(), exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
-    return {
-        **config.tracking.tags,
-        "finetrack.git.commit": commit,
-        "finetrack.git.dirty": dirty if commit else None,
-    }
+    return {**config.tracking.tags, **build_code_tags(read_code_state(Path.cwd()))}
 
 
 def log_latency(session: RunSession, latency: Mapping[str, Any] | None) -> None:

@@ -9,10 +9,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.config.devices import list_device_kinds
 from pipeline.storage.code_digests import PACKAGE_FOLDER, compute_stage_digest
 
 LIBRARIES: Final = ("numpy", "torch", "ultralytics")
 """Libraries whose version decides the result of a training."""
+
+FREE_KEYS: Final = frozenset({"workers", "verbose"})
+"""The keys of conf/finetune that decide no result."""
+
+
+def reduce_finetune(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of conf/finetune as the run key has them: those that decide nothing are left out.
+
+    Args:
+        values: By the names of the keys; `device`, `time` and `epochs` may be among them.
+    """
+    used = {name: value for name, value in values.items() if name not in FREE_KEYS}
+    if "device" in used:
+        used["device"] = list_device_kinds(used["device"])  # a GPU's number decides nothing
+    if used.get("time"):
+        used["epochs"] = None  # the clock decides
+    return used
 
 
 def compute_run_key(

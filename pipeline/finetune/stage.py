@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config.automatic import AUTOMATIC, require_number
-from pipeline.config.devices import list_device_kinds
 from pipeline.config.schema import Config
 from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import (
     AUGMENTED_FOLDER,
     PREPARED_FOLDER,
-    RUN_INPUT_FOLDERS,
-    RUN_OUTPUTS,
 )
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
@@ -43,10 +40,11 @@ from pipeline.finetune.mlflow_log import log_automatic_values, log_data, log_epo
 from pipeline.finetune.outputs import OUTPUTS
 from pipeline.finetune.pruning import ask_whether_pruned
 from pipeline.finetune.results import summarize_result, write_results
-from pipeline.finetune.run_key import collect_code_versions, compute_run_key
+from pipeline.finetune.run_key import collect_code_versions, compute_run_key, reduce_finetune
 from pipeline.finetune.run_name import choose_base_name, name_training
 from pipeline.finetune.training_inputs import Teacher, TrainingInputs
 from pipeline.finetune.unused_keys import list_unused_keys
+from pipeline.runtime.code_state import build_code_tags, read_code_state
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import (
@@ -55,7 +53,6 @@ from pipeline.storage.finished_trainings import (
     read_finished,
     restore_outputs,
 )
-from pipeline.storage.git import read_git_state
 from pipeline.storage.verified_copy import copy_verified
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
@@ -136,12 +133,10 @@ def gather_inputs(config: Config) -> TrainingInputs:
     check_automatic_batch(config.finetune.batch, config.finetune.device)
     check_task_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
-    used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
+    used = config.model_dump(mode="json", include=TRAINING_KEYS)
+    used["finetune"] = reduce_finetune(used["finetune"])
     automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
     set_automatic_values(config, automatic)  # refuses numbers that do not fit, before there is a run
-    used["finetune"]["device"] = list_device_kinds(config.finetune.device)  # a GPU's number decides nothing
-    if config.finetune.time:
-        used["finetune"]["epochs"] = None  # the clock decides
     used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
     used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(
@@ -268,7 +263,6 @@ def collect_train_arguments(config: Config) -> dict[str, Any]:
 
 
 def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
-    commit, dirty = read_git_state(Path.cwd(), exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
     return {
         **config.tracking.tags,
         "finetrack.task": inputs.prepared.task,
@@ -278,6 +272,5 @@ def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
         DATA_TAG: inputs.prepared.digest,
         "finetrack.data.leak": f"{inputs.prepared.leak} images" if inputs.prepared.leak else None,
         "finetrack.seed": config.seed,
-        "finetrack.git.commit": commit,
-        "finetrack.git.dirty": dirty if commit else None,
+        **build_code_tags(read_code_state(Path.cwd())),
     }

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
+from pipeline.core.config_diff import join_first
 from pipeline.core.text import format_count
+from pipeline.runtime.code_state import COMMIT_TAG, DIRTY_TAG, parse_untracked
 
 FALSE_ALARMS: Final = 0.05
 """Share of equal models that all classes together, or all slices together, may stop."""
@@ -140,11 +142,13 @@ def _judge_data(
 
 
 def _judge_code(tags: Mapping[str, str]) -> GateCheck:
-    commit = tags.get("finetrack.git.commit")
+    commit = tags.get(COMMIT_TAG)
     if not commit:
         return GateCheck("code", False, "no commit of its code is known")
-    if tags.get("finetrack.git.dirty") != "false":
-        return GateCheck("code", False, f"its code differs from commit {commit[:10]}")
+    if tags.get(DIRTY_TAG) != "false":
+        untracked = parse_untracked(tags)
+        which = f": git does not track {join_first(untracked, 'git status')}" if untracked else ""
+        return GateCheck("code", False, f"its code differs from commit {commit[:10]}{which}")
     return GateCheck("code", True, f"its code is that of commit {commit[:10]}")
 
 

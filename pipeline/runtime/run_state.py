@@ -26,9 +26,9 @@ from pipeline.core.paths import (
     TRAINING_METRICS_FILE,
 )
 from pipeline.core.version import VERSION
+from pipeline.runtime.code_state import read_code_state
 from pipeline.storage.files import hash_file, write_file
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE
-from pipeline.storage.git import read_git_state
 from pipeline.storage.git_commands import run_git
 from pipeline.storage.scratch_folder import create_scratch_folder
 
@@ -123,9 +123,9 @@ def _copy_files(folder: Path, stage: str) -> list[str]:
 
 def _record_code(folder: Path) -> dict[str, Any]:
     """Write the patch, if files differ from the commit; return what state.json says of the code."""
-    commit, dirty = read_git_state(Path.cwd(), exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
-    code: dict[str, Any] = {"commit": commit, "dirty": dirty if commit else None}
-    if not dirty:
+    found = read_code_state(Path.cwd())
+    code: dict[str, Any] = {"commit": found.commit, "dirty": found.is_dirty if found.commit else None}
+    if not found.is_dirty:
         return code
     patch = folder / CHANGES_FILE
     try:

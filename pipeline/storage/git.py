@@ -62,15 +62,12 @@ def require_full_history(folder: Path) -> None:
         )
 
 
-def read_git_state(
-    folder: Path, *, exclude: Iterable[Path] = (), untracked_in: Iterable[Path] = ()
-) -> tuple[str | None, bool]:
-    """Return the commit that is checked out, and whether files differ from it: (commit, dirty).
+def read_git_state(folder: Path, *, exclude: Iterable[Path] = ()) -> tuple[str | None, bool]:
+    """Return the commit that is checked out, and whether tracked files differ from it: (commit, changed).
 
     Args:
         folder: Any folder of the work tree.
         exclude: Files and folders, relative to `folder`, whose changes do not count.
-        untracked_in: Folders, relative to `folder`, in which untracked files count as changes.
 
     Returns (None, False) without git, a repository, or a commit, or if git does not answer in time.
     """
@@ -79,9 +76,21 @@ def read_git_state(
         return None, False
     without = [f":(exclude){path.as_posix()}" for path in exclude]
     changes = _run_git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *without)
-    places = [path.as_posix() for path in untracked_in]
-    new = _run_git(folder, "ls-files", "--others", "--exclude-standard", "--", *places) if places else ""
-    return commit, changes != "" or new != ""
+    return commit, changes != ""
+
+
+def list_untracked_files(folder: Path, places: Iterable[Path]) -> list[str] | None:
+    """List the files that git neither tracks nor ignores, relative to `folder`, with their names as they are.
+
+    Args:
+        folder: Any folder of the work tree.
+        places: Files and folders, relative to `folder`.
+
+    Returns None if git gives no answer.
+    """
+    names = [path.as_posix() for path in places]
+    answer = _run_git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *names)
+    return None if answer is None else [name for name in answer.split("\0") if name]
 
 
 def _run_git(folder: Path, *question: str) -> str | None:
@@ -102,7 +111,8 @@ def _ask_git(folder: Path, *question: str) -> _GitReply:
         done = subprocess.run(
             command,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # of the name of a file
             timeout=GIT_TIMEOUT_SECONDS,
             check=False,
             env=build_git_environment(os.environ),

@@ -17,8 +17,6 @@ from pipeline.runtime.versions import describe_version
 
 CONF: Final = Path(__file__).parents[2] / "conf"
 SWEEPER: Final = "hydra/sweeper=finetrack"
-HYDRA_FLAGS: Final = {"--hydra-help", "-c", "--cfg", "-i", "--info"}
-"""Hydra prints something and ends: its own help, the composed configuration, its search path."""
 
 
 def main(arguments: list[str]) -> int:
@@ -66,15 +64,28 @@ def _run(arguments: Sequence[str]) -> None:
 
         print(render_help(CONF), end="")
         return
+    from pipeline.compose.hydra_options import separate_hydra_options
+    from pipeline.config.override_text import expand_home_in_override
     from pipeline.sweep.space.parse_axes import check_command_words
     from pipeline.sweep.space.sweep_words import translate_sweep_words
 
-    words = translate_sweep_words([word for word in arguments if word not in {"-m", "--multirun"}])
-    mode = [] if HYDRA_FLAGS & set(words) else ["--multirun"]
+    words = separate_hydra_options([word for word in arguments if word not in {"-m", "--multirun"}])
+    overrides = translate_sweep_words([expand_home_in_override(word) for word in words.overrides])
+    mode = [] if words.prints_only else ["--multirun"]
     if mode:
-        check_command_words(words)
-    sys.argv = [sys.argv[0], *mode, SWEEPER, *words]
+        _refuse_options(words.options)
+        check_command_words(overrides)
+    sys.argv = [sys.argv[0], SWEEPER, *overrides, *mode, *words.options]  # Hydra takes one row of overrides
     _run_hydra()
+
+
+def _refuse_options(options: Sequence[str]) -> None:
+    """Refuse options of Hydra that a sweep does not have, such as another folder of the configuration."""
+    if options:
+        raise UserError(
+            f"the command: {options[0]} is no option of a sweep, unless with --cfg job: it has --help, "
+            "--version, --cfg job and --hydra-help"
+        )
 
 
 def _run_hydra() -> None:

@@ -41,7 +41,7 @@ options:
 
 examples:
   finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light
-  finetrack sweep +sweep=quick data=auto data.source=~/datasets/bottles
+  finetrack sweep +sweep=quick data=auto data.source=/data/bottles
   finetrack sweep 'finetune.lr0=tag(log,interval(1e-4,1e-2))' sweep.trials=30 sweep.pruner=median sweep.jobs=2
   finetrack sweep +sweep=finetune sweep.hours=2 sweep.seeds=3
 """

@@ -39,4 +39,5 @@ def read_committed_file(project: Path, revision: str, path: Path) -> str | None:
 
 def list_untracked_files(project: Path, *folders: str) -> list[str]:
     """List untracked files: experiments miss them, since they start from what git tracks."""
-    return run_git(project, "ls-files", "--others", "--exclude-standard", "--", *folders).splitlines()
+    found = run_git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", *folders)
+    return [name for name in found.split("\0") if name]

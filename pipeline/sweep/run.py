@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.core.config_diff import join_first
 from pipeline.core.errors import UserError
+from pipeline.runtime.code_state import is_written_by_sweep
 from pipeline.runtime.output_encoding import needs_ascii_json
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
@@ -26,7 +27,6 @@ from pipeline.sweep.learning_curve.check_curve import check_learning_curve, chec
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.outcome import SweepOutcome
 from pipeline.sweep.preconditions import require_recordable_experiments
-from pipeline.sweep.report.best_config import is_written_by_sweep
 from pipeline.sweep.report.live_table import LiveTable
 from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.report.study_run import open_study_run

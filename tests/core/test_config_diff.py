@@ -36,6 +36,12 @@ TREES = st.dictionaries(st.text("abc", min_size=1, max_size=2), VALUES, max_size
         ({}, {"a": {}}, [KeyDifference("a", ABSENT, {})]),
         ({"a": {}}, {"a": {"b": 1}}, [KeyDifference("a.b", ABSENT, 1)]),
         ({"a": {"b": 1}}, {"a": {}}, [KeyDifference("a.b", 1, ABSENT)]),
+        (
+            {"a": {"b": 1}},
+            {"a.b": 1},
+            [KeyDifference("a.b", ABSENT, 1), KeyDifference("a.b", 1, ABSENT)],
+        ),
+        ({"a": {}, "a.b": 1}, {"a": 1, "a.b": 1}, [KeyDifference("a", {}, 1)]),
         ({"a": [1]}, {"a": [1, 2]}, [KeyDifference("a", [1], [1, 2])]),
     ],
 )

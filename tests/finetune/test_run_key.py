@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.finetune.run_key import collect_code_versions, compute_run_key
+from pipeline.finetune.run_key import collect_code_versions, compute_run_key, reduce_finetune
 
 PACKAGE = Path(__file__).parents[2] / "pipeline"
 INPUTS = {
@@ -75,3 +75,9 @@ def test_code_versions_hold_the_libraries_that_train():
     assert {name: found[name] for name in ("numpy", "torch", "ultralytics")} == {
         name: version(name) for name in ("numpy", "torch", "ultralytics")
     }
+
+
+def test_values_that_decide_nothing_are_no_part_of_the_key():
+    values = {"lr0": 0.1, "workers": 8, "verbose": True, "device": "cuda:1", "epochs": 20, "time": None}
+    assert reduce_finetune(values) == {"lr0": 0.1, "device": ["gpu"], "epochs": 20, "time": None}
+    assert reduce_finetune({**values, "time": 0.5})["epochs"] is None

@@ -15,6 +15,8 @@ from pipeline.registry.gate import (
     judge_comparison,
     judge_origin,
 )
+from pipeline.runtime.code_state import CodeState, build_code_tags
+from pipeline.tracking.sanitize import sanitize_tags
 
 RULES = GateRules(epsilon=0.01, class_limit=0.05, slice_limit=0.05, min_objects=30)
 CLEAN = {"finetrack.git.commit": "c" * 40, "finetrack.git.dirty": "false"}
@@ -96,6 +98,23 @@ def test_data_with_a_leak_and_code_without_a_commit_do_not_pass():
     assert failed(data_leak="3 images") == ["data"]
     assert failed(git_dirty="true") == ["code"]
     assert [check.name for check in judge_origin({}, {}) if not check.passed] == ["code"]
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_the_check_of_the_code_names_files_that_git_does_not_track(is_changed):
+    names = ("conf/experiment/mine.yaml", "pipeline/new file.py")
+    tags = sanitize_tags(build_code_tags(CodeState("c" * 40, is_changed, names)))
+    code = judge_origin(tags, {})[1]
+    assert code.passed is False
+    assert all(name in code.sentence for name in names)
+    again = tags | sanitize_tags(build_code_tags(CodeState("c" * 40, True)))  # the same run goes on
+    assert not any(name in judge_origin(again, {})[1].sentence for name in names)
+    assert judge_origin(again | sanitize_tags(build_code_tags(CodeState("c" * 40, False))), {})[1].passed
+
+
+def test_a_cut_list_of_untracked_files_is_no_error():
+    code = judge_origin({**CLEAN, "finetrack.git.dirty": "true", "finetrack.git.untracked": '["a'}, {})[1]
+    assert code.passed is False
 
 
 @pytest.mark.fault(2, "the challenger was trained on images that are test images by now")

@@ -8,7 +8,12 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.runtime.environment import set_environment
-from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
+from pipeline.storage.git import (
+    list_untracked_files,
+    read_git_state,
+    require_full_history,
+    require_owned_repository,
+)
 from pipeline.storage.git_commands import run_git
 from pipeline.storage.git_history import find_commit
 
@@ -46,15 +51,26 @@ def test_changes_of_tracked_files_are_dirty_and_untracked_files_are_not(reposito
     assert read_git_state(repository, exclude=[Path("code.py")]) == (commit, False)
 
 
-def test_untracked_file_is_dirty_in_given_folders(repository):
+def test_untracked_files_are_listed_with_their_own_names(repository):
     (repository / ".gitignore").write_text("*.pyc\n")
     run(repository, "add", ".")
     run(repository, "commit", "--quiet", "-m", "start")
     (repository / "conf").mkdir()
-    (repository / "conf/old.pyc").write_text("1")
-    assert read_git_state(repository, untracked_in=[Path("conf")])[1] is False
-    (repository / "conf/mine.yaml").write_text("1")
-    assert read_git_state(repository, untracked_in=[Path("conf")])[1] is True
+    for name in ("conf/old.pyc", "elsewhere.yaml", 'conf/ä "b".yaml'):
+        (repository / name).write_text("1")
+    assert list_untracked_files(repository, [Path("conf"), Path("pipeline")]) == ['conf/ä "b".yaml']
+
+
+@pytest.mark.fault(3, "the name of a file is no UTF-8")
+def test_a_file_whose_name_is_no_text_is_listed(repository):
+    (repository / "conf").mkdir()
+    Path(os.fsdecode(os.fsencode(repository) + b"/conf/\xff.yaml")).write_text("1")
+    assert list_untracked_files(repository, [Path("conf")]) == ["conf/\ufffd.yaml"]
+
+
+def test_without_a_repository_there_is_no_list_of_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert list_untracked_files(tmp_path, [Path()]) is None
 
 
 def test_missing_repository_or_git_is_no_error(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from pipeline.compose.override_keys import parse_override_value
 from pipeline.config.groups.data import DataConfig
+from pipeline.config.override_text import expand_home_in_override
 from pipeline.config.source_paths import resolve_source_path
 from pipeline.core.errors import UserError
 
@@ -37,15 +38,17 @@ class SourceWords(NamedTuple):
 def separate_overrides(words: Sequence[str], start: Path) -> SourceWords:
     """Separate paths from overrides: KEY=VALUE is an override, unless there is such a file or folder.
 
-    Messages advise `data.source=[A,B]`: its paths replace the others.
+    Messages advise `data.source=[A,B]`: its paths replace the others. In overrides, `~` at the start of an
+    unquoted value becomes the home folder.
 
     Args:
         words: As typed.
         start: The folder that relative paths start at.
     """
-    overrides = [word for word in words if parse_key(word) and not resolve_source_path(start, word).exists()]
+    typed = [word for word in words if parse_key(word) and not resolve_source_path(start, word).exists()]
+    overrides = [expand_home_in_override(word) for word in typed]
     sources = [word for word in overrides if parse_key(word) == SOURCE_KEY]
-    paths = _read_paths(sources[-1]) if sources else [word for word in words if word not in overrides]
+    paths = _read_paths(sources[-1]) if sources else [word for word in words if word not in typed]
     return SourceWords(paths, [word for word in overrides if word not in sources])
 
 

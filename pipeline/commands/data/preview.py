@@ -22,6 +22,7 @@ from pipeline.augment.contact_sheets import (
 from pipeline.augment.generate import generate_copy
 from pipeline.augment.stage import plan_copies
 from pipeline.compose.stage import plan_config
+from pipeline.config.override_text import expand_home_in_override
 from pipeline.config.schema import Config
 from pipeline.config.set_image_size import set_automatic_size
 from pipeline.core.arrays import ImageArray
@@ -51,7 +52,7 @@ def run_command(arguments: Namespace) -> list[str]:
     Raises:
         UserError: The configuration cannot run, or there are no prepared images.
     """
-    config = plan_config(arguments.overrides)
+    config = plan_config([expand_home_in_override(word) for word in arguments.overrides])
     manifest = read_manifest(PREPARED_FOLDER, verify_files=False)
     if not manifest.in_split("train"):
         raise UserError(f"{PREPARED_FOLDER} has no train images to show: give data.split.train a share")

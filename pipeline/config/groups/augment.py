@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import ConfigGroup, CountOrZero, NotNegative, Positive, Share
+from pipeline.config.fields import ConfigGroup, CountOrZero, Positive, Share
 
 
 class OfflineAugmentation(ConfigGroup):
@@ -62,7 +62,7 @@ class OnlineAugmentation(ConfigGroup):
     hsv_v: Share
     degrees: Annotated[float, Field(ge=0, le=180)]
     translate: Share
-    scale: NotNegative | Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    scale: Share | Annotated[list[Positive], Field(min_length=2, max_length=2)]
     shear: Annotated[float, Field(ge=0, le=90)]
     perspective: Annotated[float, Field(ge=0, le=0.001)]
     flipud: Share

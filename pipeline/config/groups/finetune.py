@@ -149,7 +149,7 @@ class FinetuneConfig(ConfigGroup):
     angle: NotNegative
     dlog: NotNegative
     dgrad: NotNegative
-    dlam: NotNegative
+    dlam: Share
     nbs: Count
 
     @model_validator(mode="after")

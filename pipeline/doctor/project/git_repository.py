@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import RUN_INPUT_FOLDERS, RUN_OUTPUTS
 from pipeline.doctor.check_finding import CheckFinding
 from pipeline.doctor.leftovers.git_locks import find_writers
-from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
+from pipeline.runtime.code_state import read_code_state
+from pipeline.storage.git import require_full_history, require_owned_repository
 from pipeline.storage.git_commands import GitError, run_git
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def check_git_repository(project: ExaminedProject) -> Iterator[CheckFinding]:
 
 def _check_contents(project: ExaminedProject, folder: Path) -> Iterator[CheckFinding]:
     root = project.root
-    commit, dirty = read_git_state(root, exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
-    if commit is None:
+    code = read_code_state(root)
+    if code.commit is None:
         reason = _find_reason(root)
         yield CheckFinding("fault", f"git names no commit: {reason}", "commit, or repair: `git fsck`")
         return
@@ -61,8 +61,9 @@ def _check_contents(project: ExaminedProject, folder: Path) -> Iterator[CheckFin
     problems += _check_head(project, folder)
     yield from problems
     if not problems:
-        state = "code and configuration differ from it" if dirty else "code and configuration are as there"
-        yield CheckFinding("ok", f"commit {commit[:10]}; {state}")
+        differ = "code and configuration differ from it"
+        state = differ if code.is_dirty else "code and configuration are as there"
+        yield CheckFinding("ok", f"commit {code.commit[:10]}; {state}")
 
 
 def _find_reason(root: Path) -> str:

@@ -8,16 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.automatic import AUTOMATIC
+from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import PARAMS_FILE, TEST_METRICS_FILE, TRAINING_METRICS_FILE
 from pipeline.doctor.check_finding import CheckFinding
+from pipeline.finetune.run_key import reduce_finetune
 from pipeline.iterations.recorded_results import flatten_reports
 from pipeline.iterations.tracked_iteration import parse_param
 from pipeline.tracking.sanitize import sanitize_params
 from pipeline.tracking.store.run_tags import KEY_TAG, STAGE_TAG_PREFIX, WEIGHTS_TAG
 from pipeline.tracking.store.tracked_runs import TrackedRun
 
-FREE_KEYS: Final = frozenset({"finetune.workers", "finetune.verbose", "model.name"})
-"""Keys that do not decide the result: a training that is used again may have been made with other values."""
+_FINETUNE: Final = "finetune."
 _SHOWN: Final = 3
 _TRUST: Final = (
     "trust dvc.lock and the files; for a true record in MLflow, train again: "
@@ -69,6 +71,9 @@ def compare_run(
 def list_other_params(params: Mapping[str, str], stages: Mapping[str, Any]) -> Iterator[str]:
     """Yield each parameter whose value in MLflow differs from that in dvc.lock, with both values.
 
+    Only what the run key has is compared: a training that goes on or is used again may have other values of
+    the rest, such as another GPU, and its run keeps the first ones.
+
     Args:
         params: Of the run, as texts.
         stages: Of dvc.lock.
@@ -76,9 +81,34 @@ def list_other_params(params: Mapping[str, str], stages: Mapping[str, Any]) -> I
     stage = stages.get("finetune")
     values = (stage.get("params") or {}).get(PARAMS_FILE.name) if isinstance(stage, dict) else None
     recorded = sanitize_params(values) if isinstance(values, dict) else {}
-    for key, text in recorded.items():
-        if key in params and key not in FREE_KEYS and not _is_same(params[key], text):
-            yield f"{key}={params[key]} instead of {text}"
+    in_run = {key: params.get(key, text) for key, text in recorded.items()}
+    deciding = _reduce_params(in_run)
+    for key, value in _reduce_params(recorded).items():
+        if not _is_same(deciding.get(key), value):
+            yield f"{key}={in_run[key]} instead of {recorded[key]}"
+
+
+def _reduce_params(params: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values that the run key has of the stage's parameters, by their keys.
+
+    Its digest of the prepared data stands for data.fraction, and that of the base weights for model.name.
+
+    Args:
+        params: As texts.
+    """
+    values = {key: parse_param(text) for key, text in params.items()}
+    own = {key.removeprefix(_FINETUNE): value for key, value in values.items() if key.startswith(_FINETUNE)}
+    used = {f"{_FINETUNE}{name}": value for name, value in reduce_finetune(own).items()}
+    used |= {
+        key: value for key, value in values.items() if key == "seed" or key.startswith("augment.online.")
+    }
+    architecture = "model.architecture"
+    if architecture in params:  # the task decides the suffix of Ultralytics' names
+        used[architecture] = model_name_for_task(params[architecture], "detect")
+    usual = f"model.lr0.{own.get('strategy')}"
+    if own.get("lr0") == AUTOMATIC and usual in values:  # the rate around which the test looks
+        used[usual] = values[usual]
+    return used
 
 
 def _list_tags(run: TrackedRun, facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -121,13 +151,12 @@ def _is_close(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def _is_same(one: str, other: str) -> bool:
-    """Compare two parameters as values: 1e-05 and 1.0e-05 are the same."""
-    values = parse_param(one), parse_param(other)
+def _is_same(one: Any, other: Any) -> bool:
+    """Compare two values of parameters: 1e-05 and 1.0e-05 are the same."""
     with suppress(TypeError, ValueError):
-        if isinstance(values[0], float) or isinstance(values[1], float):
-            return _is_close(float(values[0]), float(values[1]))
-    return one == other or values[0] == values[1]
+        if isinstance(one, float) or isinstance(other, float):
+            return _is_close(float(one), float(other))
+    return bool(one == other)
 
 
 def _list_briefly(texts: Sequence[str]) -> str:

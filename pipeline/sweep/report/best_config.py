@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.compose.stage import CONF, ParamValues, compose_conf, compose_nodes, config_errors_as_sentences
-from pipeline.core.config_diff import ABSENT, KeyDifference, diff_configs, format_overrides, join_first
+from pipeline.core.config_diff import ABSENT, diff_configs, format_overrides, join_first
 from pipeline.core.errors import UserError
+from pipeline.runtime.code_state import EXPERIMENTS, SWEEP_MARK
 from pipeline.storage.files import write_file
 
-EXPERIMENTS: Final = "experiment"
-"""The group of conf/ that the file is written to."""
-MARK: Final = "Written by the sweep "
-"""Begins the line that names the sweep; only a file with the name of the same sweep is written again."""
 _SWEEPS: Final = "sweep"
 """The group of conf/ with search spaces, which decide no training."""
 
@@ -58,11 +55,11 @@ def build_best_config(name: str, overrides: Sequence[str], *, notes: Sequence[st
         groups, deleted, values = _split_overrides(overrides)
         chosen, wanted = _compose_raw(groups), _compose_raw([*groups, *values])
         defaults = _build_defaults(groups)
-    changed = _nest(item for item in diff_configs(chosen, wanted) if item.new is not ABSENT)
+    changed = _select_changes(chosen, wanted)
     body = {**({"defaults": defaults} if defaults else {}), **changed}
     prefix = "" if _list_default_experiments() else "+"
     config = BestConfig(name, "", (f"{prefix}{EXPERIMENTS}={name}", *deleted))
-    comment = [f"# {MARK}{name}.", *(f"# {line}" for line in (config.command, *notes))]
+    comment = [f"# {SWEEP_MARK}{name}.", *(f"# {line}" for line in (config.command, *notes))]
     lines = ["# @package _global_", *(" ".join(line.splitlines()) for line in comment)]
     dumped = OmegaConf.to_yaml(OmegaConf.create(body)) if body else "{}\n"  # it quotes texts such as 1e-3
     return config._replace(text="\n".join([*lines, dumped]))
@@ -102,17 +99,6 @@ def write_best_config(config: BestConfig, *, expected: ParamValues | None = None
     return path
 
 
-def is_written_by_sweep(path: Path) -> bool:
-    """Return whether a file of conf/experiment was written by any sweep."""
-    if path.parent.name != EXPERIMENTS or path.suffix != ".yaml":
-        return False
-    try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    return any(line.startswith(f"# {MARK}") for line in lines[:3])
-
-
 def require_own_file(path: Path, name: str) -> None:
     """Require that a file is absent, or was written by the sweep of this name.
 
@@ -123,7 +109,7 @@ def require_own_file(path: Path, name: str) -> None:
         lines = path.read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return
-    if f"# {MARK}{name}." not in lines[:3]:
+    if f"# {SWEEP_MARK}{name}." not in lines[:3]:
         raise UserError(
             f"{path} exists and is no file of the sweep {name}: it stays as it is; best.yaml in the sweep's "
             "MLflow run and in its folder has the best configuration"
@@ -196,13 +182,17 @@ def _list_default_experiments() -> list[str]:
     return [str(name) for item in found for name in (item if isinstance(item, list) else [item])]
 
 
-def _nest(differences: Iterable[KeyDifference]) -> Mapping[str, Any]:
-    """Turn dotted keys into nested mappings."""
-    nested: dict[str, Any] = {}
-    for item in differences:
-        *groups, last = item.key.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = item.new
-    return nested
+def _select_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of nested mappings whose values are not those of the old ones, without deleted keys.
+
+    A file of conf/ with this part turns the old values into the new ones. Keys may contain dots.
+    """
+    changed: dict[str, Any] = {}
+    for name, value in new.items():
+        before = old.get(name, ABSENT)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            if part := _select_changes(before, value):
+                changed[name] = part
+        elif repr(before) != repr(value):
+            changed[name] = value
+    return changed

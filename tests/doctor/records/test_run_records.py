@@ -76,3 +76,63 @@ def test_a_further_evaluation_may_have_the_test_metrics(records):
 @pytest.mark.parametrize("stages", [{}, {"finetune": None}, {"finetune": {"params": {"params.yaml": None}}}])
 def test_records_without_parameters_contradict_nothing(stages):
     assert [*list_other_params(RUN.params, stages)] == []
+
+
+def _record(**changes):
+    """dvc.lock of the same training, with other values in conf/finetune, model and data."""
+    params = dict(STAGES["finetune"]["params"]["params.yaml"])
+    params["finetune"] = {**params["finetune"], **changes.pop("finetune", {})}
+    return {"finetune": {"params": {"params.yaml": params | changes}}}
+
+
+PARAMS = {
+    "finetune.strategy": "full",
+    "finetune.device": "0",
+    "finetune.epochs": "20",
+    "finetune.time": "null",
+    "model.name": "foundation",
+    "model.architecture": "yolo26n.yaml",
+    "model.lr0.full": "0.001",
+    "data.fraction": "1.0",
+}
+
+
+@pytest.mark.parametrize(
+    ("params", "recorded"),
+    [
+        ({}, {"finetune": {"device": 1}}),
+        ({"finetune.device": "null"}, {"finetune": {"device": None}}),
+        ({"finetune.device": "[0, 1]"}, {"finetune": {"device": "2,3"}}),
+        ({"finetune.time": "0.5"}, {"finetune": {"time": 0.5, "epochs": 30}}),
+        ({}, {"finetune": {"verbose": True, "workers": 1}}),
+        ({}, {"model.lr0": {"full": 0.002, "head": 0.1}}),
+        ({}, {"model.name": "mine", "data.fraction": 0.999}),
+        ({}, {"model.architecture": "yolo26n-seg.yaml"}),
+    ],
+)
+def test_what_the_run_key_leaves_out_may_differ(params, recorded):
+    assert [*list_other_params({**RUN.params, **PARAMS, **params}, _record(**recorded))] == []
+
+
+@pytest.mark.parametrize(
+    ("params", "recorded", "named"),
+    [
+        ({}, {"finetune": {"device": "cpu"}}, "finetune.device=0 instead of cpu"),
+        ({}, {"finetune": {"device": [0, 1]}}, "finetune.device=0 instead of [0, 1]"),
+        ({}, {"finetune": {"epochs": 30}}, "finetune.epochs=20 instead of 30"),
+        ({"finetune.time": "0.5"}, {"finetune": {"time": 0.6}}, "finetune.time=0.5 instead of 0.6"),
+        (
+            {"finetune.lr0": "auto"},
+            {"finetune": {"lr0": "auto", "strategy": "full"}, "model.lr0": {"full": 0.002, "head": 1.0}},
+            "model.lr0.full=0.001 instead of 0.002",
+        ),
+        (
+            {},
+            {"model.architecture": "yolo26s.yaml"},
+            "model.architecture=yolo26n.yaml instead of yolo26s.yaml",
+        ),
+        ({}, {"augment.online": {"hsv_h": 0.1}}, "augment.online.hsv_h=1.0e-05 instead of 0.1"),
+    ],
+)
+def test_what_the_run_key_has_may_not_differ(params, recorded, named):
+    assert [*list_other_params({**RUN.params, **PARAMS, **params}, _record(**recorded))] == [named]

@@ -44,6 +44,11 @@ CASES = {
         "+tracking.tags.text='a # b: {c}, é'",
         "++tracking.tags.nested={a: [1,2.5], b: on}",
     ),
+    "keys with a dot": (
+        "+data.classes.rename={St. Bernard: dog, a.b.c: d}",
+        "+tracking.tags={team.name: vision}",
+        "++tracking.tags.plain=a",
+    ),
     "groups": ("finetune=head", "data=yolo", "data.source='/a b/c, d'", "augment=none", "finetune.lr0=0.003"),
     "lists and references": ("data=auto", "data.source=['/a b','/c']", "finetune.lr0=${model.lr0.head}"),
     "an experiment below": ("+experiment=[smoke]", "finetune=gradual", "finetune.epochs=5"),

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import HIGH, LOW, get_main_metric
 from pipeline.core.tasks import TASKS, Task
+from pipeline.runtime.code_state import COMMIT_TAG, DIRTY_TAG
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.metric_points import TEST_PREFIX
 from pipeline.tracking.store.model_upload import TILES_TAG, find_model
@@ -33,8 +34,6 @@ from pipeline.tracking.store.run_tags import (
 )
 
 TASK_TAG: Final = "finetrack.task"
-COMMIT_TAG: Final = "finetrack.git.commit"
-DIRTY_TAG: Final = "finetrack.git.dirty"
 LEAK_TAG: Final = "finetrack.data.leak"
 COPIED_TAGS: Final = (TASK_TAG, KEY_TAG, DATA_TAG, WEIGHTS_TAG, DEFAULTS_TAG, COMMIT_TAG, DIRTY_TAG, LEAK_TAG)
 """Tags of a run that its version has, too."""
