@@ -1,7 +1,7 @@
 """Measure what helps a class that few train images have: repeated images, class weights, offline copies.
 
     python benchmarks/rare_class.py --bccd DIR --deeppcb DIR --weights DIR [--sets bccd,deeppcb]
-        [--bases yolov8n] [--seeds 3] [--pixels 256] [--epochs 40] [--jobs 2]
+        [--bases yolov8n] [--seeds 2] [--pixels 256] [--epochs 60] [--jobs 2]
 
 The train and val images of a data set are split anew in train, val and held-out images (the seed draws them,
 too; the data set's test images are not used). The class that the fewest train images have is made rare: of
