@@ -35,6 +35,14 @@ class AugmentationRanges:
     scale: float
     crop: float
 
+    @property
+    def can_change_more_than_flips(self) -> bool:
+        """Whether something else than a flip can be drawn."""
+        flips = {"probability", "fliplr", "flipud"}
+        return bool(
+            self.probability and any(value for name, value in vars(self).items() if name not in flips)
+        )
+
 
 @dataclass(frozen=True)
 class AugmentationParameters:

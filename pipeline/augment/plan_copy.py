@@ -81,7 +81,7 @@ def plan_copy(
     """
     seeds = partial(derive_copy_seed, rules.seed, source, number)
     ranges = rules.ranges
-    if (ranges.fliplr or ranges.flipud) and not _can_draw(ranges):
+    if (ranges.fliplr or ranges.flipud) and not ranges.can_change_more_than_flips:
         flips = order_flips(ranges.fliplr, ranges.flipud, derive_copy_seed(rules.seed, source, 0))
         parameters = flips[(number - 1) % len(flips)]  # drawn one by one, copies would be alike
         visible, _ = _transform_visible_labels(labels, extent, parameters, rules)
@@ -109,17 +109,9 @@ def _draw_change(
         parameters = draw_parameters(ranges, seeds(attempt))
         if parameters.applied:
             return attempt, seeds(attempt), parameters
-        if not (ranges.fliplr or ranges.flipud or _can_draw(ranges)):
+        if not (ranges.fliplr or ranges.flipud or ranges.can_change_more_than_flips):
             break
     return first, seeds(first), AugmentationParameters()
-
-
-def _can_draw(ranges: AugmentationRanges) -> bool:
-    """Return whether something else than a flip can be drawn."""
-    others = (
-        value for name, value in vars(ranges).items() if name not in {"probability", "fliplr", "flipud"}
-    )
-    return bool(ranges.probability and any(others))
 
 
 def _transform_visible_labels(

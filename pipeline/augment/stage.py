@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -64,9 +65,10 @@ def plan_copies(
     )
     mark = choose_copy_marker([PurePosixPath(item.file).stem for item in manifest.items])
     pasting = PasteSettings(offline.copy_paste, build_donor_pool(train)) if offline.copy_paste else None
-    rules = CopyRules(
-        _build_ranges(offline), offline.visible, seed, manifest.task, manifest.keypoints, pasting
-    )
+    ranges = _build_ranges(offline)
+    if manifest.keypoints and not manifest.keypoints.flip:
+        ranges = _leave_out_flips(ranges)
+    rules = CopyRules(ranges, offline.visible, seed, manifest.task, manifest.keypoints, pasting)
     return list_copy_jobs(train, counts, mark), rules
 
 
@@ -103,6 +105,22 @@ def _build_ranges(offline: OfflineAugmentation) -> AugmentationRanges:
     )
 
 
+def _leave_out_flips(ranges: AugmentationRanges) -> AugmentationRanges:
+    """Return the ranges without flips, as Ultralytics does where no flip_idx is stated.
+
+    Raises:
+        UserError: Nothing else can be drawn.
+    """
+    unflipped = replace(ranges, fliplr=0.0, flipud=0.0)
+    if not unflipped.can_change_more_than_flips:
+        raise UserError(
+            "augment.offline would only repeat images, as none is mirrored where it is not known which key "
+            "points change places: state it in the source (flip_idx in data.yaml, or names of the points), "
+            "set augment=none, or give a transform a range"
+        )
+    return unflipped
+
+
 def _summarize(manifest: Manifest, written: AugmentationRecords) -> str:
     if not written.count:
         return "no copies (augment.offline.multiplier=1)"
@@ -111,8 +129,11 @@ def _summarize(manifest: Manifest, written: AugmentationRecords) -> str:
     objects = ", ".join(f"{name} {total}" for name, total in totals if total)
     dropped = sum(copy.dropped for copy in written.copies)
     pasted = sum(len(copy.pasted) for copy in written.copies)
+    is_unknown = manifest.keypoints and not manifest.keypoints.flip
+    unflipped = "; none is mirrored, as it is not known which key points change places" if is_unknown else ""
     return (
         f"{written.count} copies beside {len(manifest.in_split('train'))} train images; "
         f"{'images' if manifest.task == 'classify' else 'objects'} to train on: {objects}; "
         f"{f'{pasted} pasted in, ' if pasted else ''}{dropped} cut below the visible share lost their labels"
+        f"{unflipped}"
     )

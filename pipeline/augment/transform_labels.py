@@ -59,7 +59,8 @@ def transform_labels(
         extent: Width and height of the image, before and after, in pixels.
         matrix: 3 x 3, on pixel edges: rotation, flips, shifts, and the same scale in both directions.
         task: The task of the labels.
-        flip: The index of each key point's counterpart in a mirrored image.
+        flip: The index of each key point's counterpart in a mirrored image. Where it is not known, the
+            matrix must not mirror.
     """
     transformed = _TASKS[task](labels, extent, matrix)
     if len(labels) and flip and is_mirrored(matrix):

@@ -33,7 +33,8 @@ class Keypoints:
     Args:
         names: The names of the points, in order.
         flip: For each point the index that it gets in a mirrored image (Ultralytics' flip_idx): left and
-            right points swap, a point in the middle keeps its index.
+            right points swap, a point in the middle keeps its index. Empty if it is not known: then no image
+            may be mirrored, since the order of its points would be wrong.
         dims: Values per point in the source: 2 for x and y, 3 with visibility (0 not labelled, 1 hidden, 2
             visible). Prepared labels always have 3.
     """
@@ -43,7 +44,7 @@ class Keypoints:
     dims: Literal[2, 3] = 3
 
     def __post_init__(self) -> None:
-        if sorted(self.flip) != list(range(len(self.names))):
+        if self.flip and sorted(self.flip) != list(range(len(self.names))):
             raise ValueError(f"flip_idx {list(self.flip)} is not a permutation of {len(self.names)} points")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from pipeline.core.errors import DamagedFileError, UserError
@@ -12,6 +13,7 @@ from pipeline.dataset.augmentation_records import (
     parse_augmentation_records,
     serialize_augmentation_records,
 )
+from pipeline.runtime.thread_pool import read_in_threads
 from pipeline.storage.files import hash_file, write_file
 from pipeline.storage.fingerprint import IGNORED_SUFFIXES
 
@@ -54,9 +56,7 @@ def read_augmentation_records(folder: Path, *, prepared: str | None = None) -> A
     found = _load_records(folder / RECORDS_FILE)
     if prepared not in {None, found.prepared}:
         raise UserError(f"{folder} was drawn from an earlier state of the prepared images: run augment again")
-    for copy in found.copies:
-        _verify_file(folder / "images" / copy.file, copy.sha256)
-        _verify_file(folder / "labels" / copy.label_file, copy.labels_sha256)
+    read_in_threads(partial(_verify_copy, folder), found.copies)
     known = {copy.file for copy in found.copies}
     for path in (folder / "images" / "train").glob("*"):
         is_copy = not path.name.startswith(".") and not path.name.endswith(IGNORED_SUFFIXES)
@@ -72,6 +72,11 @@ def _load_records(path: Path) -> AugmentationRecords:
         raise UserError(f"{path} is absent: run `dvc repro augment`, or `dvc pull` to fetch it") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be used ({error}): run augment again") from None
+
+
+def _verify_copy(folder: Path, copy: AugmentedImage) -> None:
+    _verify_file(folder / "images" / copy.file, copy.sha256)
+    _verify_file(folder / "labels" / copy.label_file, copy.labels_sha256)
 
 
 def _verify_file(path: Path, sha256: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.config.groups.finetune import FinetuneConfig
+from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
 from pipeline.storage.disk_space import require_space
 
@@ -21,7 +22,12 @@ MIN_SAVED_SHARE: Final = 0.5
 
 
 def require_space_for_training(
-    folder: Path, *, base: Path | None, prepared: Manifest, finetune: FinetuneConfig
+    folder: Path,
+    *,
+    base: Path | None,
+    prepared: Manifest,
+    augmented: AugmentationRecords,
+    finetune: FinetuneConfig,
 ) -> None:
     """Require space for what a new training will surely write.
 
@@ -29,6 +35,7 @@ def require_space_for_training(
         folder: Of its checkpoints.
         base: The base weights; None for random ones.
         prepared: The images.
+        augmented: Their copies, each of the size of its source.
         finetune: Says whether decoded images are stored, and the weights of how many epochs are.
 
     Raises:
@@ -36,8 +43,10 @@ def require_space_for_training(
     """
     decoded = 0
     if finetune.cache == "disk":
+        lengths = {image.file: 3 * image.width * image.height for image in prepared.items}
         used = (*prepared.in_split("train"), *prepared.in_split("val"))
-        decoded = sum(3 * image.width * image.height for image in used)
+        decoded = sum(lengths[image.file] for image in used)
+        decoded += sum(lengths[copy.source] for copy in augmented.copies)
     epochs = min(finetune.average, finetune.epochs if isinstance(finetune.epochs, int) else finetune.average)
     shares = MIN_CHECKPOINT_SHARE + MIN_EPOCH_SHARE * max(0, epochs - 1)
     shares += MIN_SAVED_SHARE * _count_saved_epochs(finetune)

@@ -17,6 +17,7 @@ from pipeline.core.paths import (
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmented import read_augmentation_records
+from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.finetune.automatic.image_size import remark_on_classify_size
 from pipeline.finetune.automatic.learning_rate import (
@@ -43,7 +44,7 @@ from pipeline.finetune.results import summarize_result, write_results
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key, reduce_finetune
 from pipeline.finetune.run_name import choose_base_name, name_training
 from pipeline.finetune.training_inputs import Teacher, TrainingInputs
-from pipeline.finetune.unused_keys import list_unused_keys
+from pipeline.finetune.unused_keys import list_unused_flips, list_unused_keys
 from pipeline.runtime.code_state import build_code_tags, read_code_state
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
@@ -83,7 +84,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
-    for line in _remark_on_settings(config, inputs.prepared.task):
+    for line in _remark_on_settings(config, inputs.prepared):
         print(f"finetune: {line}")
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
@@ -99,6 +100,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 folder,
                 base=inputs.base.path,
                 prepared=inputs.prepared,
+                augmented=inputs.augmented,
                 finetune=config.finetune,
             )
         with _open_run(config, inputs, folder, resume=is_resumed) as session:
@@ -120,9 +122,12 @@ def _keep_training(folder: Path, *, summary: str) -> None:
         keep_outputs(folder, OUTPUTS, facts={"summary": summary})
 
 
-def _remark_on_settings(config: Config, task: Task) -> list[str]:
-    unused = list_unused_keys(config.model_dump(mode="json"), task)
-    return [*unused, *remark_on_classify_size(task, config.finetune.imgsz)]
+def _remark_on_settings(config: Config, prepared: Manifest) -> list[str]:
+    return [
+        *list_unused_keys(config.model_dump(mode="json"), prepared.task),
+        *list_unused_flips(prepared.keypoints, config.augment.online),
+        *remark_on_classify_size(prepared.task, config.finetune.imgsz),
+    ]
 
 
 def gather_inputs(config: Config) -> TrainingInputs:

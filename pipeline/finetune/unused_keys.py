@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline.config.groups.augment import OnlineAugmentation
 from pipeline.config.key_use import find_unmet_condition
 from pipeline.core.config_diff import diff_configs, flatten_config, unify_numbers
 from pipeline.core.paths import COMPOSE_LOCK_FILE
-from pipeline.core.tasks import Task
+from pipeline.core.tasks import Keypoints, Task
 from pipeline.finetune.run_name import read_composed_values
 
 _GROUPS: Final = ("finetune.", "augment.")
@@ -40,6 +41,17 @@ def list_unused_keys(
     pairs = diff_configs(*(unify_numbers(side) for side in (composed, values)))
     own = (pair.key for pair in pairs if pair.key.startswith(_GROUPS) and (pair.key, pair.new) not in chosen)
     return [reason for reason in (find_unmet_condition(key, known) for key in own) if reason]
+
+
+def list_unused_flips(keypoints: Keypoints | None, online: OnlineAugmentation) -> list[str]:
+    """List a sentence if no image is mirrored, as it is not known which key points change places."""
+    if keypoints is None or keypoints.flip or not (online.fliplr or online.flipud):
+        return []
+    return [
+        f"augment.online.fliplr={online.fliplr:g} and flipud={online.flipud:g} have no effect: it is not "
+        "known which key points change places in a mirrored image (state it in the source: flip_idx in "
+        "data.yaml, or names of the points)"
+    ]
 
 
 def _read_chosen_values(

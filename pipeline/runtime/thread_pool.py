@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
@@ -24,6 +25,9 @@ _MAX_BATCH: Final = 8
 """Items that a worker takes at a time, at most."""
 _BATCHES_PER_WORKER: Final = 4
 """Batches that are submitted and not yet read, for each worker."""
+_READING_THREADS: Final = 8
+_MAX_PART: Final = 256
+"""Files that a reading thread takes at a time, at most: handing over single ones takes longer."""
 
 
 class ParallelExecutor(Protocol):
@@ -80,6 +84,22 @@ def map_in_order(
             for result in submitted.popleft()():
                 progress.update()
                 yield result
+
+
+def read_in_threads(read: Callable[[_A], _T], items: Sequence[_A]) -> list[_T]:
+    """Read many small files in more threads than there are cores, since some wait for the disk.
+
+    Args:
+        read: Reads what belongs to an item. The error of the first item that has one is raised.
+        items: The work.
+
+    Returns:
+        The results in the order of the items.
+    """
+    size = min(_MAX_PART, max(1, -(-len(items) // _READING_THREADS)))
+    parts = [items[start : start + size] for start in range(0, len(items), size)]
+    with ThreadPoolExecutor(_READING_THREADS, thread_name_prefix="read") as pool:
+        return [result for part in pool.map(partial(run_batch, read), parts) for result in part]
 
 
 def run_batch(work: Callable[[_A], _T], batch: Sequence[_A]) -> list[_T]:

@@ -152,10 +152,9 @@ def _join_keypoints(sources: Mapping[str, Source], wanted: str) -> tuple[Keypoin
     found = [source.keypoints for source in sources.values() if source.task == "pose" and source.keypoints]
     if len(found) < len(sources):
         return None, []
-    if all(_find_point_order(each, found[0]) is not None for each in found):
-        are_numbered = all(map(_PLACEHOLDER_POINT.fullmatch, found[0].names))
-        doubt = "the keypoints have no names: equal numbers are taken as the same point in all sources"
-        return found[0], [doubt] if are_numbered else []
+    target = next((points for points in found if points.flip), found[0])
+    if all(_find_point_order(points, target) is not None for points in found):
+        return target, list(_describe_joined_points(found, target))
     listed = "; ".join(
         f"{name} has {', '.join(points.names)}" for name, points in zip(sources, found, strict=True)
     )
@@ -167,11 +166,27 @@ def _join_keypoints(sources: Mapping[str, Source], wanted: str) -> tuple[Keypoin
     return None, [f"the sources have not the same keypoints, which are not used: {listed}"]
 
 
+def _describe_joined_points(found: Sequence[Keypoints], target: Keypoints) -> Iterator[str]:
+    """Say what is assumed of keypoints that are taken as the same."""
+    if all(map(_PLACEHOLDER_POINT.fullmatch, target.names)):
+        yield "the keypoints have no names: equal numbers are taken as the same point in all sources"
+    if target.flip and not all(points.flip for points in found):
+        yield (
+            "not every source states which keypoints change places in a mirrored image: it is taken from the "
+            "first one that does, and images of all sources may be mirrored"
+        )
+
+
 def _find_point_order(points: Keypoints, target: Keypoints) -> IntArray | None:
-    """Return the index in `points` of each point of `target`; None if they are not the same points."""
+    """Return the index in `points` of each point of `target`; None if they are not the same points.
+
+    Where one of them does not know which points change places in a mirrored image, the names alone decide.
+    """
     if sorted(points.names) != sorted(target.names) or len(set(points.names)) < points.count:
         return np.arange(points.count) if points.names == target.names else None
     order = [points.names.index(name) for name in target.names]
+    if not (points.flip and target.flip):
+        return np.array(order)
     mirrored = [points.names[points.flip[index]] for index in order]
     return np.array(order) if mirrored == [target.names[index] for index in target.flip] else None
 

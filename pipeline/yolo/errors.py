@@ -20,6 +20,9 @@ OUT_OF_MEMORY_SIGNS: Final = (
     "no usable batch size found",  # AutoBatch: not even one image fits
 )
 
+MAX_CLASSIFY_HUE: Final = 0.5
+"""Of torchvision's ColorJitter, which classify uses without auto_augment."""
+
 MEMORY_ADVICE: Final = "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
 
 
@@ -109,10 +112,16 @@ def check_task_arguments(arguments: Mapping[str, Any], task: Task) -> None:
                 f"finetune.{name}={value} has no meaning where the task is classify: set it to {unset}"
             )
     scale = arguments["scale"]
-    if isinstance(scale, list) or scale > 1:
+    if isinstance(scale, list):
         raise UserError(
             f"augment.online.scale={scale} is not allowed where the task is classify: "
             "it must be a number from 0 to 1, the share that may be cropped away"
+        )
+    hue = arguments["hsv_h"]
+    if hue > MAX_CLASSIFY_HUE and not arguments["auto_augment"]:
+        raise UserError(
+            f"augment.online.hsv_h={hue:g} is not allowed where the task is classify: set it to "
+            f"{MAX_CLASSIFY_HUE} at most, by which a hue becomes any other"
         )
 
 

@@ -1,5 +1,7 @@
 """The augment stage for every task; test_labels_follow_pixels.py tests the geometry."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER
 from pipeline.core.tasks import TASKS
 from pipeline.dataset.augmented import read_augmentation_records
+from pipeline.dataset.manifest import serialize_manifest
 from pipeline.dataset.prepared import read_labels
 from tests.builders import prepared_for
 from tests.sources import LOCAL
@@ -98,6 +101,18 @@ def test_key_points_keep_their_orientation_in_a_mirrored_copy():
             if (points[:, 2] > 0).all():
                 (x1, y1), (x2, y2) = points[1, :2] - points[0, :2], points[2, :2] - points[0, :2]
                 assert x1 * y2 - x2 * y1 > 0
+
+
+def test_no_copy_is_mirrored_where_it_is_not_known_which_key_points_change_places(capsys):
+    posed = prepared_for(PREPARED_FOLDER, "pose", images=TRAIN)
+    manifest = replace(posed, keypoints=replace(posed.keypoints, flip=()))
+    (PREPARED_FOLDER / "manifest.json").write_text(serialize_manifest(manifest))
+    records, _ = run(manifest, fliplr=1.0, multiplier=4)
+    assert records.count == 18
+    assert not any({"fliplr", "flipud"} & {*copy.transforms} for copy in records.copies)
+    assert "none is mirrored" in capsys.readouterr().out
+    with pytest.raises(UserError, match="flip_idx"):
+        run(manifest, probability=0.0, multiplier=2)
 
 
 def test_balance_copies_images_of_the_rare_class_more_often():

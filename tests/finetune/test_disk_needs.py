@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.dataset.augmentation_records import AugmentationRecords, AugmentedImage
 from pipeline.finetune import disk_needs
 from pipeline.finetune.disk_needs import require_space_for_training
 from tests.builders import prepared_dataset
@@ -22,20 +25,33 @@ def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
     decoding = SimpleNamespace(cache="disk", average=0, epochs=9, save_period=-1, patience=0, time=None)
     plain = SimpleNamespace(**{**vars(decoding), "cache": "ram"})
     with mount_small_disk(tmp_path / "disk", kilobytes=200) as disk:
-        folder = disk / "checkpoints/a"
-        require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
-        require_space_for_training(folder, base=None, prepared=prepared, finetune=decoding)
+        known = {"prepared": prepared, "augmented": AugmentationRecords(prepared.digest, ())}
+        require = partial(require_space_for_training, disk / "checkpoints/a", **known)
+        require(base=weights, finetune=plain)
+        require(base=None, finetune=decoding)
         assert decoded + 100_000 > 200_000
         with pytest.raises(UserError, match=r"\(finetune.cache=disk\) need at least 0.3 MB"):
-            require_space_for_training(folder, base=weights, prepared=prepared, finetune=decoding)
+            require(base=weights, finetune=decoding)
         weights.write_bytes(bytes(200_000))
         with pytest.raises(UserError, match=r"^the checkpoints need at least 0.4 MB"):
-            require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+            require(base=weights, finetune=plain)
         weights.write_bytes(bytes(90_000))
-        require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+        require(base=weights, finetune=plain)
         plain.average = 2
         with pytest.raises(UserError, match=r"^the checkpoints need at least 0.3 MB"):
-            require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+            require(base=weights, finetune=plain)
+
+
+def test_decoded_copies_need_the_disk_like_their_sources(tmp_path):
+    prepared = prepared_dataset(tmp_path / "prepared", images={"train": 4, "val": 2}, pixels=96)
+    copy = AugmentedImage("train/a_a1.png", prepared.items[0].file, 0, {}, (), 0, "", "")
+    copies = (copy, replace(copy, file="train/a_a2.png"))
+    decoding = SimpleNamespace(cache="disk", average=0, epochs=9, save_period=-1, patience=0, time=None)
+    with mount_small_disk(tmp_path / "disk", kilobytes=200) as disk:
+        require = partial(require_space_for_training, disk / "a", base=None, prepared=prepared)
+        require(augmented=AugmentationRecords(prepared.digest, ()), finetune=decoding)
+        with pytest.raises(UserError, match=r"\(finetune.cache=disk\) need at least 0.2 MB"):
+            require(augmented=AugmentationRecords(prepared.digest, copies), finetune=decoding)
 
 
 @pytest.mark.parametrize(
@@ -56,5 +72,7 @@ def test_epochs_that_are_saved_need_space(tmp_path, monkeypatch, changes, saved)
     weights.write_bytes(bytes(1000))
     kept = {"save_period": 1, "patience": 0, "epochs": 9, "average": 0, "time": None, "cache": "ram"}
     settings = SimpleNamespace(**kept | changes)
-    disk_needs.require_space_for_training(tmp_path, base=weights, prepared=None, finetune=settings)
+    disk_needs.require_space_for_training(
+        tmp_path, base=weights, prepared=None, augmented=None, finetune=settings
+    )
     assert asked == [2000 + 500 * saved]

@@ -9,7 +9,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pipeline.finetune.unused_keys import list_unused_keys
+from pipeline.config.groups.augment import OnlineAugmentation
+from pipeline.core.tasks import Keypoints
+from pipeline.finetune.unused_keys import list_unused_flips, list_unused_keys
 from tests import trainings
 
 
@@ -60,3 +62,20 @@ def test_nothing_is_told_of_a_stage_that_was_started_without_compose(tmp_path, c
     if content is not None:
         lock.write_text(content)
     assert list_unused_keys(values, "detect", lock) == []
+
+
+@pytest.mark.parametrize(
+    ("flip", "flips", "told"),
+    [
+        ((), (0.5, 0.0), 1),
+        ((), (0.0, 0.5), 1),
+        ((), (0.0, 0.0), 0),
+        ((0, 1), (0.5, 0.5), 0),
+        (None, (0.5, 0.5), 0),
+    ],
+)
+def test_flips_have_no_effect_where_it_is_not_known_which_key_points_change_places(flip, flips, told):
+    online = OnlineAugmentation(**_compose("augment=none")["augment"]["online"])
+    online = online.model_copy(update=dict(zip(("fliplr", "flipud"), flips, strict=True)))
+    keypoints = None if flip is None else Keypoints(("point_0", "point_1"), flip)
+    assert len(list_unused_flips(keypoints, online)) == told

@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.thread_pool import map_in_threads
+from pipeline.runtime.thread_pool import map_in_threads, read_in_threads
 
 
 def test_work_is_requested_shortly_before_it_is_done():
@@ -22,6 +22,23 @@ def test_work_is_requested_shortly_before_it_is_done():
     assert next(results) == 0
     assert len(requested) < 1000
     assert list(results) == list(range(1, 1000))
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 5000])
+def test_files_are_read_in_threads_in_order(count):
+    assert read_in_threads(str, range(count)) == [str(number) for number in range(count)]
+
+
+def test_eight_files_are_read_at_a_time_and_the_first_error_is_raised():
+    barrier = Barrier(8)
+    assert sorted(read_in_threads(lambda _: barrier.wait(10), range(8))) == [*range(8)]
+
+    def read(number):
+        if number in {100, 4000}:
+            raise OSError(number)
+
+    with pytest.raises(OSError, match="100"):
+        read_in_threads(read, range(5000))
 
 
 def test_little_work_is_spread_over_all_workers():

@@ -106,6 +106,17 @@ def test_numbered_keypoints_are_joined_with_a_remark(names, doubts):
     assert sum("keypoints have no names" in remark for remark in joined.remarks) == doubts
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_source_that_states_mirrored_points_states_them_for_all(first):
+    values = [[1, 1, 2], [2, 2, 2]]
+    both = [posed(["point_0", "point_1"], flip, values) for flip in ((), (1, 0))]
+    joined = join(both[first], both[1 - first]).source
+    assert joined.keypoints.flip == (1, 0)
+    assert sum("states which keypoints change places" in remark for remark in joined.remarks) == 1
+    contrary = posed(["point_0", "point_1"], (0, 1), values)
+    assert join_sources({"A": both[first], "B": contrary, "C": both[1 - first]}).source.task == "detect"
+
+
 def test_other_keypoints_are_left_out_with_a_remark_and_refused_where_pose_is_asked_for():
     first = posed(["nose", "tail"], (0, 1), [[1, 1, 2], [2, 2, 2]])
     second = posed(["nose", "ear"], (0, 1), [[1, 1, 2], [2, 2, 2]])

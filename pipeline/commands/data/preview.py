@@ -32,7 +32,6 @@ from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.finetune.automatic.resolve_values import resolve_image_size
-from pipeline.source.reading.trace_mask import trace_mask_outline
 from pipeline.storage.files import write_folder
 from pipeline.visualize.label_overlay import draw_label_overlay
 
@@ -57,6 +56,7 @@ def run_command(arguments: Namespace) -> list[str]:
     if not manifest.in_split("train"):
         raise UserError(f"{PREPARED_FOLDER} has no train images to show: give data.split.train a share")
     config = set_automatic_size(config, lambda: resolve_image_size(manifest, PREPARED_FOLDER).pixels)
+    _check_arguments(config, manifest)
     with write_folder(PREVIEW_FOLDER) as folder:
         offline, online = _draw_offline(config, manifest, folder), _draw_online(config, manifest, folder)
     return [
@@ -64,6 +64,14 @@ def run_command(arguments: Namespace) -> list[str]:
         f"online augmentation (augment.online.*), at finetune.imgsz={config.finetune.imgsz}: "
         f"{_list_sheets(online)}",
     ]
+
+
+def _check_arguments(config: Config, manifest: Manifest) -> None:
+    """Refuse what a training of these images would refuse."""
+    from pipeline.finetune.stage import collect_train_arguments
+    from pipeline.yolo.errors import check_task_arguments
+
+    check_task_arguments(collect_train_arguments(config), manifest.task)
 
 
 def _list_sheets(sheets: Sequence[Path]) -> str:
@@ -96,7 +104,6 @@ def _draw_online(config: Config, manifest: Manifest, folder: Path) -> list[Path]
         manifest,
         arguments=collect_train_arguments(config),
         count=ONLINE,
-        trace_mask=lambda mask: trace_mask_outline(mask).parts,
     )
     tiles = [_tile(image, marked, shown) for image, marked in found]
     columns = 1 + MAX_COPIES_PER_ROW

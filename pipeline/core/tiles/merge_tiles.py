@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from pipeline.core.tiles.match_fragments import (
     intersect_boxes,
     match_tiles,
 )
-from pipeline.core.tiles.plan_tiles import Tile, snap_to_borders
+from pipeline.core.tiles.plan_tiles import Tile, iterate_overlapping_pairs, snap_to_borders
 
 CUT_MARGIN_SHARE: Final = 0.01
 """Boxes of objects that a border cuts end within this share of the tile's side from the border."""
@@ -142,7 +141,7 @@ def _group_detections(views: Sequence[TileDetections]) -> list[list[int]]:
     tiles = np.repeat(np.arange(len(views)), np.diff(starts)).tolist()
     pairs = [
         (fit, starts[one] + here, starts[other] + there)
-        for one, other in combinations(range(len(views)), 2)
+        for one, other in iterate_overlapping_pairs([view.tile for view in views])
         for fit, here, there in match_tiles(views[one], views[other])
     ]
     groups = [[place] for place in range(starts[-1])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,19 @@ def plan_tiles(size: tuple[int, int], side: int, overlap: float) -> list[Tile]:
     columns, rows = (_spread_starts(length, side, overlap) for length in size)
     width, height = (min(side, length) for length in size)
     return [Tile(left, top, left + width, top + height) for top in rows for left in columns]
+
+
+def iterate_overlapping_pairs(tiles: Sequence[Tile]) -> Iterator[tuple[int, int]]:
+    """Yield the indices of each two tiles that have pixels in common, the smaller index first, in order.
+
+    Of the pairs of a large image's tiles nearly all have nothing in common: they are not looked at one by
+    one.
+    """
+    sides = np.array(tiles, np.int64).reshape(-1, 4)
+    for index, (left, top, right, bottom) in enumerate(sides.tolist()):
+        later = sides[index + 1 :]
+        common = (later[:, 0] < right) & (later[:, 2] > left) & (later[:, 1] < bottom) & (later[:, 3] > top)
+        yield from ((index, index + 1 + other) for other in np.flatnonzero(common).tolist())
 
 
 def snap_to_borders(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pipeline.core.errors import UserError
+from pipeline.core.tasks import Keypoints
 from pipeline.core.text import format_count
 from pipeline.dataset.pseudo_labels import PseudoLabelRecord, shorten_image_hash
 from pipeline.prepare.ingest import IngestedImage
@@ -23,7 +25,7 @@ def require_same_labels(record: PseudoLabelRecord, source: Source) -> None:
         UserError: They are others.
     """
     again = "let a model of this data make them (`finetrack pseudo-label`)"
-    if (record.task, record.keypoints) != (source.task, source.keypoints):
+    if (record.task, _get_points(record.keypoints)) != (source.task, _get_points(source.keypoints)):
         points = " with other key points" if record.task == source.task else ""
         raise UserError(
             f"the pseudo-labels of data.unlabelled_source are for {record.task}, and the labels of "
@@ -34,6 +36,11 @@ def require_same_labels(record: PseudoLabelRecord, source: Source) -> None:
             f"the pseudo-labels of data.unlabelled_source have the classes {', '.join(record.names)}, and "
             f"the labels of data.source {', '.join(source.names)}: {again}"
         )
+
+
+def _get_points(keypoints: Keypoints | None) -> Keypoints | None:
+    """Return keypoints without their order in a mirrored image, which no label file depends on."""
+    return keypoints and replace(keypoints, flip=())
 
 
 def refuse_known_images(

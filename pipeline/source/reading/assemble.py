@@ -68,7 +68,8 @@ def assemble_source(
     plan = infer_task(objects, layout.class_order)
     images = tuple(_build_image(one, folder, plan) for one in found)
     keypoints = Keypoints(plan.points, pair_keypoints_by_name(plan.points)) if plan.points else None
-    unpaired = describe_unpaired_keypoints(keypoints.flip) if keypoints else ()
+    advice = "name the points where they were drawn, such as left_eye and right_eye"
+    unpaired = describe_unpaired_keypoints(keypoints, advice) if keypoints else ()
     return Source(
         plan.names,
         images,

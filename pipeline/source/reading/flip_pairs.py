@@ -6,12 +6,19 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from pipeline.core.tasks import Keypoints
+
 _SIDES: Final = {"left": "right", "right": "left", "l": "r", "r": "l"}
 _SIDE_WORD: Final = re.compile(
     r"(?i:left|right|(?<![a-z])[lr](?![a-z]))"
     r"|(?<![A-Za-z])[LRlr](?=[A-Z])"  # LShoulder, lShoulder
     r"|(?<=[a-z0-9])[LR](?![A-Za-z])"  # eyeL
 )
+
+_NUMBERED_NAME: Final = re.compile(
+    r"(?:new[\s_\-]*)?(?:kpt?|key[\s_\-]*point|point|pt?|landmark|corner|vertex)?[\s_\-]*\d+", re.IGNORECASE
+)
+"""Names that tools and readers give to points without one: `3`, `point_3`, `new-point-3`, `corner 3`."""
 
 COCO_KEYPOINTS: Final = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
@@ -25,8 +32,11 @@ def pair_keypoints_by_name(names: Sequence[str]) -> tuple[int, ...]:
     """Pair keypoints whose names differ in left and right, or in l and r: `left_eye`, `eye-l`, `LEye`.
 
     Returns:
-        flip_idx: for each keypoint the index of its partner, or its own index if it has none.
+        flip_idx: for each keypoint the index of its partner, or its own index if it has none. Empty if there
+        are several keypoints and their names are mere numbers: it is not known which change places.
     """
+    if len(names) > 1 and all(map(_NUMBERED_NAME.fullmatch, names)):
+        return ()
     lower = [name.lower() for name in names]
     pairs = [_find_index(lower, _SIDE_WORD.sub(_swap_side, name).lower()) for name in names]
     return tuple(
@@ -57,8 +67,20 @@ def describe_guessed_keypoints(names: Sequence[str], advice: str) -> tuple[str, 
     )
 
 
-def describe_unpaired_keypoints(flip: Sequence[int]) -> tuple[str, ...]:
-    """Return a remark if there are several keypoints and none has a partner."""
+def describe_unpaired_keypoints(keypoints: Keypoints, advice: str) -> tuple[str, ...]:
+    """Return a remark if there are several keypoints, and none has a partner or their partners are unknown.
+
+    Args:
+        keypoints: The keypoints.
+        advice: How to state which change places.
+    """
+    flip = keypoints.flip
+    if not flip:
+        return (
+            f"the {keypoints.count} keypoints have no names, and nothing states which of them change places "
+            "in a mirrored image: no image is mirrored, in copies or in the training, whatever fliplr and "
+            f"flipud are; to mirror images, {advice}",
+        )
     if len(flip) < 2 or list(flip) != list(range(len(flip))):
         return ()
     return (

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from ultralytics.cfg import get_cfg
 from ultralytics.utils.ops import xywhr2xyxyxyxy
 from ultralytics.utils.torch_utils import init_seeds
 
 from pipeline.core.arrays import ImageArray
-from pipeline.core.geometry.polygons import EMPTY_OUTLINE, join_rings
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import EMPTY_LABELS, WHOLE_IMAGE_BOX, ImageLabels, outlines_to_boxes
 from pipeline.dataset.manifest import Manifest
@@ -23,15 +21,12 @@ from pipeline.yolo.job import drop_unset_arguments
 from pipeline.yolo.training.datasets.classification_dataset import build_classification_dataset
 from pipeline.yolo.training.datasets.object_dataset import build_object_dataset
 
-TraceMask = Callable[[ImageArray], Sequence[NDArray[np.float64]]]
-"""Turns a mask (height, width) into its outlines, (k, 2) x and y in pixels each."""
-
 MAX_IMAGES_READ: Final = 48
 """Images that are read, evenly from the whole split: a picture does not need 100,000 labels."""
 
 
 def iterate_train_samples(
-    source: Path, manifest: Manifest, *, arguments: Mapping[str, Any], count: int, trace_mask: TraceMask
+    source: Path, manifest: Manifest, *, arguments: Mapping[str, Any], count: int
 ) -> Iterator[tuple[ImageArray, ImageLabels]]:
     """Yield train images as the network gets them, BGR, with their labels, evenly from the whole split.
 
@@ -40,11 +35,8 @@ def iterate_train_samples(
         manifest: Its manifest.
         arguments: Ultralytics' train arguments under their own names, seed included.
         count: Number of samples; from a small dataset an image may come several times, augmented differently.
-        trace_mask: Turns a mask of segment into outlines.
     """
-    # one mask per object, at full size: a training merges and reduces them for its loss
-    settings = {"overlap_mask": False, "mask_ratio": 1, "cache": False, "augmentations": []}
-    settings["save_dir"] = str(create_scratch_folder("preview"))
+    settings = {"cache": False, "augmentations": [], "save_dir": str(create_scratch_folder("preview"))}
     namespace = get_cfg(overrides=drop_unset_arguments(arguments) | settings)
     init_seeds(namespace.seed)
     dataset = _build_train_dataset(namespace, source.resolve(), manifest)
@@ -52,7 +44,7 @@ def iterate_train_samples(
         sample = dataset[index]
         picture = sample["img"].numpy().transpose(1, 2, 0)[..., ::-1]
         pixels = picture if picture.dtype == np.uint8 else np.rint(picture * 255)
-        yield np.ascontiguousarray(pixels, np.uint8), _convert_labels(sample, manifest.task, trace_mask)
+        yield np.ascontiguousarray(pixels, np.uint8), _convert_labels(sample, manifest.task)
 
 
 def _build_train_dataset(namespace: Any, source: Path, manifest: Manifest) -> Any:
@@ -73,10 +65,21 @@ def _build_train_dataset(namespace: Any, source: Path, manifest: Manifest) -> An
     )
     for index in range(len(dataset)):
         dataset.load_image(index)  # a mosaic uses recently loaded images
+    if manifest.task == "segment":
+        dataset.transforms.transforms[-1].return_mask = False  # a mask per object takes gigabytes for many
+        dataset.transforms.insert(-1, _keep_outlines)
     return dataset
 
 
-def _convert_labels(sample: Mapping[str, Any], task: Task, trace_mask: TraceMask) -> ImageLabels:
+def _keep_outlines(labels: dict[str, Any]) -> dict[str, Any]:
+    """Keep the outlines of which Ultralytics' last transform makes masks: n of (points, 2), 0..1."""
+    instances = labels["instances"]
+    extent = np.array([1, 1] if instances.normalized else labels["img"].shape[1::-1], np.float64)
+    labels["outlines"] = [outline / extent for outline in instances.segments]
+    return labels
+
+
+def _convert_labels(sample: Mapping[str, Any], task: Task) -> ImageLabels:
     """Convert the network's targets for one image back into labels."""
     if task == "classify":
         return ImageLabels(np.array([sample["cls"]], np.int64), np.array([WHOLE_IMAGE_BOX]))
@@ -89,9 +92,7 @@ def _convert_labels(sample: Mapping[str, Any], task: Task, trace_mask: TraceMask
         corners = tuple(xywhr2xyxyxyxy(boxes * [*extent, *extent, 1]) / extent)
         return ImageLabels(classes, outlines_to_boxes(corners), corners)
     if task == "segment":
-        rings = [trace_mask(mask.numpy().astype(np.uint8)) for mask in sample["masks"][: len(classes)]]
-        joined = (join_rings(parts) if parts else EMPTY_OUTLINE for parts in rings)
-        return ImageLabels(classes, boxes, tuple(ring / extent for ring in joined))
+        return ImageLabels(classes, boxes, tuple(sample["outlines"]))
     if task == "pose":
         return ImageLabels(classes, boxes, keypoints=sample["keypoints"].numpy().astype(np.float64))
     return ImageLabels(classes, boxes)

@@ -6,6 +6,8 @@ class with that word in its name (ultralytics/utils/callbacks/base.py, add_integ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from ultralytics.data import build_dataloader
@@ -35,12 +37,23 @@ class PoseTraining(TrainingMixin, yolo.pose.PoseTrainer):  # type: ignore[misc]
 
 
 class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # type: ignore[misc]
-    """Training of classes of whole images."""
+    """Training of classes of whole images.
+
+    Attributes:
+        unstored_bytes: By split: of the decoded images that its samples will still store on the disk.
+    """
+
+    unstored_bytes: Mapping[str, int] = MappingProxyType({})
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
-        """Build this project's dataset."""
+        """Build this project's dataset; decoded images of train and val must fit onto the disk together."""
         del batch
-        return build_classification_dataset(self.args, img_path, data=self.data, train=mode == "train")
+        reserved = sum(count for other, count in self.unstored_bytes.items() if other != mode)
+        dataset = build_classification_dataset(
+            self.args, img_path, data=self.data, train=mode == "train", reserved_bytes=reserved
+        )
+        self.unstored_bytes = {**self.unstored_bytes, mode: dataset.unstored_bytes}
+        return dataset
 
     def get_dataloader(
         self, dataset_path: list[str], batch_size: int = 16, rank: int = 0, mode: str = "train"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.detections import Detections
 from pipeline.core.geometry.masks import rasterize_outline
 from pipeline.core.tiles.merge_tiles import merge_tile_detections
-from pipeline.core.tiles.plan_tiles import plan_tiles
+from pipeline.core.tiles.plan_tiles import iterate_overlapping_pairs, plan_tiles
 
 SIDE = 100
 HOW = {"iou": 0.7, "max_det": 300}
@@ -85,6 +85,15 @@ def _draw_apart(data, size):
         if not any(shapely.box(*box).intersects(shapely.box(*other)) for other in boxes):
             boxes.append(box)
     return boxes
+
+
+@pytest.mark.parametrize(("size", "overlap"), [((1000, 400), 0.2), ((333, 777), 0.6), ((250, 90), 0.0)])
+def test_only_tiles_with_common_pixels_are_compared(size, overlap):
+    tiles = plan_tiles(size, SIDE, overlap)
+    pairs = combinations(enumerate(tiles), 2)
+    expected = [(here, there) for (here, one), (there, other) in pairs if one.intersect(other)]
+    assert list(iterate_overlapping_pairs(tiles)) == expected
+    assert len(expected) < len(tiles) * (len(tiles) - 1) / 2
 
 
 def test_inexact_boxes_of_small_objects_are_found_once_each():

@@ -28,6 +28,9 @@ from pipeline.source.reading.flip_pairs import (
         (["LShoulder", "Rib"], (0, 1)),
         (["left_a", "right_a", "right_a"], (1, 0, 2)),
         (["left", "LEFT", "right"], (2, 1, 0)),
+        (["spine_1", "spine_2"], (0, 1)),
+        (["1", "tip"], (0, 1)),
+        (["point_0"], (0,)),
         ([], ()),
     ],
 )
@@ -36,10 +39,20 @@ def test_left_and_right_are_paired(names, flip):
 
 
 @pytest.mark.parametrize(
-    ("names", "remarks"), [(["port", "starboard"], 1), (["tip"], 0), ([], 0), (["l", "r", "tip"], 0)]
+    "form", ["{}", "point_{}", "kp{}", "Keypoint {}", "new-point-{}", "corner {}", "p{}"]
+)
+def test_names_that_are_mere_numbers_do_not_tell_which_points_change_places(form):
+    names = [form.format(number) for number in range(1, 5)]
+    assert pair_keypoints_by_name(names) == ()
+    assert pair_keypoints_by_name([*names, "left", "right"]) == (0, 1, 2, 3, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "remarks"), [(["port", "starboard"], 1), (["tip"], 0), (["l", "r", "tip"], 0), (["1", "2"], 1)]
 )
 def test_keypoints_without_pairs_give_a_remark(names, remarks):
-    assert len(describe_unpaired_keypoints(pair_keypoints_by_name(names))) == remarks
+    keypoints = Keypoints(tuple(names), pair_keypoints_by_name(names))
+    assert len(describe_unpaired_keypoints(keypoints, "name them")) == remarks
 
 
 def test_coco_keypoints_are_paired_as_in_ultralytics():
@@ -50,5 +63,5 @@ def test_coco_keypoints_are_paired_as_in_ultralytics():
 @given(st.lists(st.text(max_size=4) | st.sampled_from(["left_a", "right_a", "l b", "r b"]), max_size=8))
 def test_flipping_twice_restores_the_order(names):
     flip = pair_keypoints_by_name(names)
-    assert [flip[other] for other in flip] == list(range(len(names)))
+    assert [flip[other] for other in flip] == list(range(len(flip)))
     assert Keypoints(tuple(names), flip).flip == flip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,6 +195,7 @@ def test_architecture_of_another_task_is_rejected():
         ({"multi_scale": 0.5}, "finetune.multi_scale=0.5 has no meaning where the task is classify"),
         ({"distill_model": "a.pt"}, "finetune.distill_model=a.pt has no meaning .* set it to null"),
         ({"scale": [0.5, 1.5]}, r"augment.online.scale=\[0.5, 1.5\] .* must be a number from 0 to 1"),
+        ({"hsv_h": 0.6, "auto_augment": None}, "augment.online.hsv_h=0.6 is not allowed where the task is"),
     ],
 )
 def test_argument_that_classify_ignores_is_rejected(changes, sentence):
@@ -201,6 +203,16 @@ def test_argument_that_classify_ignores_is_rejected(changes, sentence):
     check_task_arguments(trainings.arguments(**changes), "segment")
     with pytest.raises(UserError, match=sentence):
         check_task_arguments(trainings.arguments(**changes), "classify")
+
+
+@pytest.mark.parametrize("changes", [{"hsv_h": 0.6}, {"hsv_h": 0.5, "auto_augment": None}])
+def test_hues_that_classify_can_draw_or_does_not_use_are_allowed(tmp_path, changes):
+    trainings.dataset(tmp_path, train=1, task="classify")
+    check_task_arguments(trainings.arguments(auto_augment="randaugment") | changes, "classify")
+    changed = {"auto_augment": "randaugment"} | changes
+    trainer = build_trainer(trainings.job(tmp_path, task="classify", **changed))
+    dataset = trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train")
+    assert dataset[0]["img"].shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +256,18 @@ def test_invalid_label_is_rejected(tmp_path, task, text, sentence):
     trainer = build_trainer(trainings.job(tmp_path, task=task))
     with pytest.raises(UserError, match=sentence):
         trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 4)
+
+
+@pytest.mark.parametrize("flip", [(), (0, 1), (1, 0)])
+def test_no_image_is_mirrored_where_it_is_not_known_which_key_points_change_places(tmp_path, flip):
+    trainings.dataset(tmp_path, train=1, task="pose")
+    still = dict.fromkeys(("mosaic", "scale", "translate", "hsv_h", "hsv_s", "hsv_v"), 0.0)
+    job = trainings.job(tmp_path, task="pose", fliplr=1.0, flipud=0.0, **still)
+    trainer = build_trainer(replace(job, keypoints=replace(task_sets.POINTS, flip=flip)))
+    dataset = trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 1)
+    known, shown = dataset.labels[0]["keypoints"][..., :2], dataset[0]["keypoints"][..., :2].numpy()
+    expected = known[:, flip] * [-1, 1] + [1, 0] if flip else known
+    assert shown == pytest.approx(expected, abs=0.02)
 
 
 def test_key_points_keep_their_visibility(tmp_path):

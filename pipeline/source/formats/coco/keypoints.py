@@ -130,11 +130,9 @@ def infer_keypoints(
     advice = "name them in `keypoints` of the category"
     guessed = () if stated else describe_guessed_keypoints(names, advice)
     several = ("categories name their key points differently: the first names are taken",)
-    flip = pair_keypoints_by_name(names)
-    return CocoKeypoints(
-        Keypoints(names, flip),
-        (*(several if len(stated) > 1 else ()), *guessed, *describe_unpaired_keypoints(flip)),
-    )
+    keypoints = Keypoints(names, pair_keypoints_by_name(names))
+    unpaired = describe_unpaired_keypoints(keypoints, f"{advice}, such as left_eye and right_eye")
+    return CocoKeypoints(keypoints, (*(several if len(stated) > 1 else ()), *guessed, *unpaired))
 
 
 def _image_keypoints(image: AnnotatedImage) -> Sequence[Sized]:

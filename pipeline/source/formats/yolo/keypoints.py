@@ -18,9 +18,15 @@ from pipeline.source.reading.flip_pairs import (
 
 _MAX_KEYPOINTS: Final = 10_000
 
+_FLIP_ADVICE: Final = "set flip_idx in data.yaml, or kpt_names such as left_eye and right_eye"
+"""How data.yaml states which points change places in a mirrored image."""
+
 
 def parse_kpt_shape(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | None, tuple[str, ...]]:
     """Parse kpt_shape, kpt_names and flip_idx; without flip_idx, left and right are paired by name.
+
+    Without both it is not known which points change places in a mirrored image, unless there is one point, or
+    17 as of a person in COCO.
 
     Returns:
         The keypoints, None if there is no kpt_shape; and remarks.
@@ -39,13 +45,16 @@ def parse_kpt_shape(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | Non
             names = tuple(f"point_{index}" for index in range(count))
         guessed = () if stated else describe_guessed_keypoints(names, "set kpt_names in data.yaml")
         return Keypoints(names, flip, dims), guessed
-    flip = pair_keypoints_by_name(names)
+    keypoints = Keypoints(names, pair_keypoints_by_name(names), dims)
+    unpaired = describe_unpaired_keypoints(keypoints, _FLIP_ADVICE)
+    if not keypoints.flip:
+        return keypoints, unpaired
     told = (
         ("data.yaml has no flip_idx: left and right are told by the points' names",)
         if stated
         else describe_guessed_keypoints(names, "set kpt_names and flip_idx in data.yaml")
     )
-    return Keypoints(names, flip, dims), (*told, *describe_unpaired_keypoints(flip))
+    return keypoints, (*told, *unpaired)
 
 
 def _parse_shape(stated: Any, file: Path) -> tuple[int, Literal[2, 3]]:

@@ -14,6 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
 from pipeline.core.text import format_count
 from pipeline.source.formats.yolo.label_lines import LabelLayout, LabelLines, is_outline_length
+from pipeline.source.reading.flip_pairs import describe_unpaired_keypoints, pair_keypoints_by_name
 
 _MIN_SHARE: Final = 0.95
 _CORNER_VALUES: Final = 8
@@ -140,9 +141,11 @@ def _infer_pose(rows: FloatArray) -> LabelLayout | None:
     if not (visibility == 2).any() and not _are_points_in_boxes(rows, 3):  # an outline along the image border
         return None
     names = tuple(f"point_{index}" for index in range(visibility.shape[1]))
+    keypoints = Keypoints(names, pair_keypoints_by_name(names))
     points = format_count(len(names), "point")
     remark = f"read as poses of {points}; kpt_shape and flip_idx in data.yaml would say so"
-    return LabelLayout("pose", Keypoints(names, tuple(range(len(names)))), remarks=(remark,))
+    unpaired = describe_unpaired_keypoints(keypoints, "set kpt_shape and flip_idx in data.yaml")
+    return LabelLayout("pose", keypoints, remarks=(remark, *unpaired))
 
 
 def _infer_boxes(values: int) -> LabelLayout:

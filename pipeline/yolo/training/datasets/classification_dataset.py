@@ -13,8 +13,8 @@ from ultralytics.data.utils import IMG_FORMATS, img2label_paths
 from pipeline.core.errors import UserError
 from pipeline.dataset.labels import parse_labels
 from pipeline.yolo.frozen.store import CachedSamplesMixin
-from pipeline.yolo.training.datasets.cache_limits import fit_into_memory
-from pipeline.yolo.training.datasets.decoded_images import DecodedImagesMixin
+from pipeline.yolo.training.datasets.cache_limits import fit_into_memory, fit_onto_disk
+from pipeline.yolo.training.datasets.decoded_images import DecodedImagesMixin, is_current
 from pipeline.yolo.training.datasets.label_files import build_class_error
 from pipeline.yolo.training.report_progress import report_caching
 from pipeline.yolo.training.sample_seeds import SeededSamplesMixin
@@ -26,7 +26,11 @@ class ClassificationTrainDataset(
     DecodedImagesMixin,
     ClassificationDataset,  # type: ignore[misc]
 ):
-    """Ultralytics' classification dataset, filled from label files instead of class folders."""
+    """Ultralytics' classification dataset, filled from label files instead of class folders.
+
+    Attributes:
+        unstored_bytes: Of the decoded images that samples will still store on the disk.
+    """
 
     def __init__(
         self, arguments: Any, images_at: list[str], *, classes: int, train: bool, cache_folder: Path
@@ -38,6 +42,7 @@ class ClassificationTrainDataset(
             for number, (image, label) in enumerate(pairs)
         ]
         self.prefix = "train: " if train else "val: "
+        self.unstored_bytes = 0
         self.cache_disk = arguments.cache == "disk"
         self.cache_ram = arguments.cache in {True, "ram"} and self._fits()
         self.cache = "ram" if self.cache_ram else "disk" if self.cache_disk else None
@@ -51,6 +56,20 @@ class ClassificationTrainDataset(
         """Cache the decoded images, with a progress line."""
         with report_caching():
             super().cache_images()
+
+    def check_cache_disk(self, folder: Path, reserved_bytes: int) -> None:
+        """Read the images in every epoch if those that are not stored yet do not fit onto the disk.
+
+        Args:
+            folder: Where they are stored; it exists.
+            reserved_bytes: Of the disk, which other datasets will still write.
+        """
+        pairs = ((Path(file), stored) for file, _, stored, _ in self.samples)
+        needed = sum(_decoded_bytes(image) for image, stored in pairs if not is_current(stored, image))
+        if not needed or fit_onto_disk(needed + reserved_bytes, folder, prefix=self.prefix):
+            self.unstored_bytes = needed
+        else:
+            self.cache_disk, self.cache = False, None
 
     def release_images(self) -> None:
         """Release the decoded images; one that is still asked for is read from its file."""
@@ -66,7 +85,7 @@ class ClassificationTrainDataset(
 
 
 def build_classification_dataset(
-    arguments: Any, images_at: list[str], *, data: dict[str, Any], train: bool
+    arguments: Any, images_at: list[str], *, data: dict[str, Any], train: bool, reserved_bytes: int = 0
 ) -> ClassificationTrainDataset:
     """Build the classify dataset of one split.
 
@@ -75,12 +94,16 @@ def build_classification_dataset(
         images_at: Folders of images, or images.
         data: The trainer's dictionary of names and paths.
         train: Whether to augment.
+        reserved_bytes: Of the disk, which other datasets will still write.
     """
     cache_folder = Path(arguments.save_dir) / "images" / ("train" if train else "val")
     cache_folder.mkdir(parents=True, exist_ok=True)
-    return ClassificationTrainDataset(
+    dataset = ClassificationTrainDataset(
         arguments, images_at, classes=len(data["names"]), train=train, cache_folder=cache_folder
     )
+    if dataset.cache_disk:
+        dataset.check_cache_disk(cache_folder, reserved_bytes)
+    return dataset
 
 
 def _build_augmentations(arguments: Any) -> Any:

@@ -23,7 +23,7 @@ class DecodedImagesMixin:
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a sample, after its decoded image was stored."""
         image, _, file, _ = self.samples[index]
-        if self.cache_disk and not _is_current(file, Path(image)):
+        if self.cache_disk and not is_current(file, Path(image)):
             self._store(image, file)
         sample: dict[str, Any] = super().__getitem__(index)  # type: ignore[misc]
         return sample
@@ -39,5 +39,6 @@ class DecodedImagesMixin:
             raise
 
 
-def _is_current(file: Path, image: Path) -> bool:
+def is_current(file: Path, image: Path) -> bool:
+    """Tell whether a file holds the decoded image as it is now."""
     return file.exists() and file.stat().st_mtime >= image.stat().st_mtime

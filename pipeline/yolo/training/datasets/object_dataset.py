@@ -12,6 +12,7 @@ from typing import Any
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import img2label_paths
 
+from pipeline.runtime.thread_pool import read_in_threads
 from pipeline.yolo.frozen.store import CachedSamplesMixin
 from pipeline.yolo.training.datasets.cache_limits import fit_into_memory, fit_onto_disk
 from pipeline.yolo.training.datasets.label_files import LabelContent, read_label_file
@@ -37,10 +38,8 @@ class YoloTrainDataset(SeededSamplesMixin, CachedSamplesMixin, YOLODataset):  # 
         self.label_files = img2label_paths(self.im_files)
         content = LabelContent(self.data["task"], self.data.get("kpt_shape", (0, 3))[0])
         classes = math.inf if self.single_cls else len(self.data["names"])
-        pairs = zip(self.im_files, self.label_files, strict=True)
-        labels = [
-            read_label_file(Path(image), Path(label), content, classes=classes) for image, label in pairs
-        ]
+        pairs = list(zip(map(Path, self.im_files), map(Path, self.label_files), strict=True))
+        labels = read_in_threads(lambda pair: read_label_file(*pair, content, classes=classes), pairs)
         self.image_sizes = {label["im_file"]: label["shape"] for label in labels}  # rect takes them away
         return labels
 

@@ -591,7 +591,8 @@ def test_unnamed_keypoints_are_those_of_a_person_with_a_remark_or_numbered(tmp_p
     assert "17 keypoints have no names" in remark
     named = read_annotation(tmp_path, {"keypoints": [20, 30, 2] * 17}, keypoints=list(COCO_KEYPOINTS))
     assert (named.keypoints, named.remarks) == (source.keypoints, ())
-    assert read_annotation(tmp_path, {"keypoints": [20, 30, 2] * 2}).keypoints.names == ("point_0", "point_1")
+    source = read_annotation(tmp_path, {"keypoints": [20, 30, 2] * 2})
+    assert (source.keypoints.names, source.keypoints.flip) == (("point_0", "point_1"), ())
 
 
 def test_few_keypoints_among_boxes_are_ignored(tmp_path):

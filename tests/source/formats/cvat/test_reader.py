@@ -113,6 +113,14 @@ def test_skeleton_is_a_pose(tmp_path):
     assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
 
 
+def test_points_that_cvat_only_numbers_do_not_tell_which_change_places(tmp_path):
+    points = '<points label="{}" points="10,{}" occluded="0" outside="0"/>'
+    shape = "".join(points.format(number, 10 * number) for number in (1, 2, 3))
+    source = one(tmp_path, f'<skeleton label="cat">{shape}</skeleton>')
+    assert (source.keypoints.names, source.keypoints.flip) == (("1", "2", "3"), ())
+    assert "nothing states which of them change places" in source.remarks[-1]
+
+
 def test_unpaired_keypoints_are_remarked(tmp_path):
     points = '<points label="{}" points="10,{}" occluded="0" outside="0"/>'
     shape = "".join(points.format(name, place) for name, place in (("nose", 20), ("tail", 40)))

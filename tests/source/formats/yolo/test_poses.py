@@ -63,6 +63,42 @@ def test_empty_flip_idx_is_none(tmp_path, stated):
     assert [remark for remark in source.remarks if "no flip_idx" in remark]
 
 
+UNKNOWN = "have no names, and nothing states"
+
+
+@pytest.mark.parametrize(
+    ("stated", "flip"),
+    [
+        ({}, ()),
+        ({"flip_idx": []}, ()),
+        ({"flip_idx": [0, 1, 2, 3]}, (0, 1, 2, 3)),
+        ({"flip_idx": [1, 0, 3, 2]}, (1, 0, 3, 2)),
+        ({"kpt_names": {0: ["a", "b", "c", "d"]}}, (0, 1, 2, 3)),
+        ({"kpt_names": {0: ["0", "1", "2", "3"]}}, ()),
+        ({"kpt_names": {0: ["left_up", "right_up", "right_low", "left_low"]}}, (1, 0, 3, 2)),
+    ],
+)
+def test_points_without_names_and_flip_idx_do_not_tell_which_change_places(tmp_path, stated, flip):
+    text = draw_poses(4, [2, 2, 2, 2])
+    sources.write_yolo_source(tmp_path, {"one": text}, train="images", kpt_shape=[4, 3], **stated)
+    source = read_source("yolo", tmp_path)
+    assert (source.keypoints.count, source.keypoints.flip) == (4, flip)
+    assert [UNKNOWN in remark for remark in source.remarks].count(True) == (not flip)
+
+
+def test_poses_without_data_yaml_do_not_tell_which_points_change_places(tmp_path):
+    sources.write_yolo_source(tmp_path, {"one": draw_poses(4, [2, 2, 2, 2])}, names=None)
+    source = read_source("yolo", tmp_path)
+    assert (source.task, source.keypoints.flip) == ("pose", ())
+    assert any(UNKNOWN in remark for remark in source.remarks)
+
+
+def test_a_single_point_has_no_other_to_change_places_with(tmp_path):
+    row = "0 0.5 0.5 0.4 0.8 0.5 0.5 2\n"
+    sources.write_yolo_source(tmp_path, {"one": row}, train="images", kpt_shape=[1, 3])
+    assert read_source("yolo", tmp_path).keypoints.flip == (0,)
+
+
 def test_confidences_of_points_without_kpt_shape_are_refused(tmp_path):
     text = draw_poses(4, [0.91, 0.42, 0.73, 0.08])
     sources.write_yolo_source(tmp_path, {"one": text}, train="images")
@@ -173,4 +209,4 @@ def test_points_without_names_are_not_said_to_be_told_by_them(tmp_path):
     row = "0 0.5 0.5 0.4 0.8 0.5 0.5 2 0.6 0.6 2\n"
     sources.write_yolo_source(tmp_path, {"one": row}, train="images", kpt_shape=[2, 3])
     [remark] = read_source("yolo", tmp_path).remarks
-    assert remark.startswith("no points are named left and right")
+    assert remark.startswith("the 2 keypoints have no names")

@@ -18,6 +18,10 @@ IMAGES = {"train": 8 * 64 * 64 * 3, "val": 4 * 64 * 64 * 3}
 
 def _build_datasets(root, *, task, cache):
     trainings.dataset(root, task=task)
+    return _build_datasets_again(root, task=task, cache=cache)
+
+
+def _build_datasets_again(root, *, task, cache):
     trainer = build_trainer(trainings.job(root, task=task, cache=cache, epochs=1))
     folders = {split: [str(root / f"data/prepared/images/{split}")] for split in IMAGES}
     return [trainer.build_dataset(folders[split], split, 4) for split in IMAGES]
@@ -53,6 +57,31 @@ def test_the_disk_that_counts_is_the_one_of_the_decoded_images(tmp_path, monkeyp
     monkeypatch.setattr(cache_limits, "shutil", SimpleNamespace(disk_usage=measure))
     _build_datasets(tmp_path, task="detect", cache="disk")
     assert asked == [tmp_path / f"checkpoints/ultralytics/images/{split}" for split in IMAGES]
+
+
+def test_decoded_images_of_classify_need_the_disk_of_both_splits(tmp_path, monkeypatch, caplog):
+    """They are stored during the first epoch: the disk of val images must be free beside that of train."""
+    free = [1.1 * sum(IMAGES.values()), 1.1 * sum(IMAGES.values()) - 1000, 1.1 * IMAGES["train"] - 1000]
+    for bytes_left, caches in zip(free, [("disk", "disk"), ("disk", None), (None, "disk")], strict=True):
+        usage = SimpleNamespace(free=bytes_left)
+        monkeypatch.setattr(cache_limits, "shutil", SimpleNamespace(disk_usage=lambda _, usage=usage: usage))
+        root = tmp_path / str(bytes_left)
+        caplog.clear()
+        with caplog.at_level("WARNING", "ultralytics"):
+            found = _build_datasets(root, task="classify", cache="disk")
+        assert tuple(each.cache for each in found) == caches
+        assert sum("do not fit onto the disk" in line for line in caplog.messages) == caches.count(None)
+        for dataset in found:
+            assert dataset[0]["img"].shape == (3, 64, 64)
+            assert len(list(dataset.samples[0][2].parent.iterdir())) == (dataset.cache == "disk")
+
+
+def test_images_of_classify_stored_by_an_earlier_session_need_no_more_disk(tmp_path, monkeypatch):
+    for dataset in _build_datasets(tmp_path, task="classify", cache="disk"):
+        assert all(dataset[index]["img"].shape == (3, 64, 64) for index in range(len(dataset)))
+    monkeypatch.setattr(cache_limits, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=0)))
+    again = _build_datasets_again(tmp_path, task="classify", cache="disk")
+    assert [each.cache for each in again] == ["disk", "disk"]
 
 
 def test_images_decoded_by_an_earlier_session_need_no_more_disk(tmp_path, monkeypatch):
