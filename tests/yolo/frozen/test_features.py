@@ -59,6 +59,7 @@ def _alike(first, second):
     return curves[0] == curves[1] and all(one[name].equal(two[name]) for one, two in pairs for name in one)
 
 
+@pytest.mark.slow
 def test_stored_features_give_the_same_training_and_each_image_is_computed_once(tmp_path):
     batches = []
 
