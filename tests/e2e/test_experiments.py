@@ -117,7 +117,7 @@ def test_two_configurations_never_share_a_result(tiny):
 
 MISTAKES = {
     "+finetune.epoch=3": "finetune.epoch is not a known key: did you mean finetune.epochs?",
-    "finetune.lr0=5": "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1, or null",
+    "finetune.lr0=5": "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1",
     "finetune.optimizer=auto": "finetune.optimizer=auto chooses its own learning rate",
     "data=yolo": "data.source is not given",
     "finetun.epochs=3": "Could not override 'finetun.epochs'",  # DVC's own words: it composes before us
