@@ -14,7 +14,14 @@ from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.yaml_limits import require_small_yaml
 from pipeline.core.config_diff import flatten_config
 from pipeline.core.errors import UserError
-from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TEST_METRICS_FILE, TRAINING_METRICS_FILE
+from pipeline.core.paths import (
+    AUGMENTED_FOLDER,
+    FINETUNED_FOLDER,
+    PARAMS_FILE,
+    PREPARED_FOLDER,
+    TEST_METRICS_FILE,
+    TRAINING_METRICS_FILE,
+)
 from pipeline.iterations.tracked_iteration import parse_param
 
 DVC_LOCK_FILE: Final = Path("dvc.lock")
@@ -22,6 +29,8 @@ RESULT_FILES: Final = (PARAMS_FILE, DVC_LOCK_FILE, TRAINING_METRICS_FILE, TEST_M
 """Files of an iteration that git has."""
 _REPORTS: Final = {"finetune": TRAINING_METRICS_FILE, "evaluate": TEST_METRICS_FILE}
 """Of each stage the report that dvc.lock names."""
+_FOLDERS: Final = {"prepare": PREPARED_FOLDER, "augment": AUGMENTED_FOLDER}
+"""What each stage makes for a training."""
 
 FileContents = Mapping[Path, bytes]
 """The contents of those of `RESULT_FILES` that exist."""
@@ -50,7 +59,8 @@ def parse_results(files: FileContents) -> RecordedResults:
     """Parse the files of an iteration; what cannot be parsed counts as absent.
 
     The configuration is what made the weights and the results: the values that dvc.lock recorded with them
-    lie over those of params.yaml, which `compose` may have written anew since.
+    lie over those of params.yaml, which `compose` may have written anew since. Those of data that was
+    prepared anew since the training are not known any more, and left out.
     """
     training = _parse_json(files.get(TRAINING_METRICS_FILE))
     composed = _flatten_params(_parse_yaml(files.get(PARAMS_FILE)))
@@ -60,10 +70,10 @@ def parse_results(files: FileContents) -> RecordedResults:
     test = _parse_json(files.get(TEST_METRICS_FILE))
     if weights != _find_hash(stages, "evaluate", "deps"):  # it was trained anew since
         test = {}
-    trained = _put_recorded_params(composed, stages, "finetune", files)
+    trained = _put_training_params(composed, stages, files)
     evaluated = _put_recorded_params(trained, stages, "evaluate", files) if test else trained
     return RecordedResults(
-        params=_put_recorded_params(evaluated, stages, "finetune", files),
+        params=_put_training_params(evaluated, stages, files),
         metrics={**_flatten_val(training), **_flatten_test(test)},
         seconds=_select_numbers(training).get("seconds"),
         predicts_with=_find_settings(evaluated, training, test),
@@ -128,16 +138,49 @@ def _put_recorded_params(
 
     They stay as they are where dvc.lock names another report than the present one: the stage ran without DVC.
     """
-    entry, report = stages.get(stage), _REPORTS[stage]
+    values = _find_recorded_params(stages, stage)
+    if not values or not _is_recorded(stages, stage, files):
+        return dict(params)
+    return _leave_out(params, values) | _flatten_params(values)
+
+
+def _put_training_params(
+    params: Mapping[str, Any], stages: Mapping[str, Any], files: FileContents
+) -> dict[str, Any]:
+    """Return the flat parameters with those of the data and of the training that dvc.lock recorded."""
+    if not _find_recorded_params(stages, "finetune") or not _is_recorded(stages, "finetune", files):
+        return dict(params)
+    found = dict(params)
+    for stage, folder in _FOLDERS.items():
+        values = _find_recorded_params(stages, stage)
+        made, used = _find_hash(stages, stage, "outs", folder), _find_hash(stages, "finetune", "deps", folder)
+        if values and used is not None:
+            found = _leave_out(found, values) | (_flatten_params(values) if made == used else {})
+    trained = _put_recorded_params(found, stages, "finetune", files)
+    if trained.get("model.name") == params.get("model.name"):
+        return trained
+    recorded = _flatten_params(_find_recorded_params(stages, "finetune"))  # the others are of another model
+    return {name: v for name, v in trained.items() if name in recorded or not name.startswith("model.")}
+
+
+def _find_recorded_params(stages: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    entry = stages.get(stage)
     recorded = entry.get("params") if isinstance(entry, dict) else None
     values = recorded.get(PARAMS_FILE.name) if isinstance(recorded, dict) else None
-    named = _find_hash(stages, stage, "outs", report)
-    digest = hashlib.md5(files.get(report, b""), usedforsecurity=False).hexdigest()
-    if not isinstance(values, dict) or (named is not None and named != digest):
-        return dict(params)
-    sections = tuple(f"{key}." for key in values)
-    kept = {key: value for key, value in params.items() if not f"{key}.".startswith(sections)}
-    return kept | _flatten_params(values)
+    return values if isinstance(values, dict) else {}
+
+
+def _is_recorded(stages: Mapping[str, Any], stage: str, files: FileContents) -> bool:
+    """Tell whether the present report of a stage is the one that dvc.lock names, if it names one."""
+    named = _find_hash(stages, stage, "outs", _REPORTS[stage])
+    digest = hashlib.md5(files.get(_REPORTS[stage], b""), usedforsecurity=False).hexdigest()
+    return named in {None, digest}
+
+
+def _leave_out(params: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flat parameters without those of sections such as `finetune` or `data.classes`."""
+    starts = tuple(f"{key}." for key in sections)
+    return {key: value for key, value in params.items() if not f"{key}.".startswith(starts)}
 
 
 def _flatten_params(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,40 @@ def test_the_configuration_is_what_made_the_weights_and_not_the_present_one():
     }
 
 
+def test_values_of_data_and_model_are_those_of_the_training_or_left_out():
+    files = make_files()
+    lock = yaml.safe_load(files[Path("dvc.lock")])
+    stages = lock["stages"]
+    stages["finetune"]["deps"] = [
+        {"path": "data/prepared", "md5": "p.dir"},
+        {"path": "data/augmented", "md5": "a.dir"},
+    ]
+    stages["finetune"]["params"]["params.yaml"]["model.name"] = "yolo11n"
+    stages["prepare"] = {
+        "outs": [{"path": "data/prepared", "md5": "p.dir"}],
+        "params": {"params.yaml": {"data.split": {"train": 0.8}}},
+    }
+    stages["augment"] = {
+        "outs": [{"path": "data/augmented", "md5": "new.dir"}],  # made anew since the training
+        "params": {"params.yaml": {"seed": 3, "augment.offline.multiplier": 4}},
+    }
+    composed = yaml.safe_load(files[PARAMS_FILE]) | {
+        "data": {"split": {"train": 0.5, "test": 0.5}},
+        "augment": {"offline": {"multiplier": 4}},
+        "model": {"name": "yolo11s", "weights": "yolo11s.pt"},
+    }
+    files |= {
+        PARAMS_FILE: yaml.safe_dump(composed).encode(),
+        Path("dvc.lock"): yaml.safe_dump(lock).encode(),
+    }
+    found = parse_results(files).params
+    assert {key: value for key, value in found.items() if key.startswith(("data", "augment", "model"))} == {
+        "data.split.train": 0.8,
+        "model.name": "yolo11n",
+    }
+    assert found["seed"] == 0
+
+
 def test_reports_that_dvc_did_not_record_are_of_the_present_configuration():
     found = parse_results(make_files(changed=b"\n"))
     assert found.predicts_with == {"conf": 0.3, "iou": 0.5, "max_det": 9, "imgsz": 1280}

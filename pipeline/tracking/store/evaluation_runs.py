@@ -48,12 +48,15 @@ def open_evaluation_run(
     with FileLock(create_scratch_folder("locks") / "mlflow-runs.lock", timeout=CLAIM_WAIT_SECONDS):
         training = store.client.get_run(training_id)
         shared = drop_evaluate_params(params)
-        if _is_free(training, key, shared) and _is_same_data(training, dataset):
+        child = None if training.data.tags.get(EVALUATION_TAG) == key else _find_child(store, training, key)
+        has_results = child is not None and _has_results(child)
+        if not has_results and _is_free(training, key, shared) and _is_same_data(training, dataset):
             run_id = training_id
             log_tags(store, run_id, marked)
             log_missing_params(store, run_id, shared)
         else:
-            run_id = _open_child(store, training, message, {**marked, KEY_TAG: key})
+            child = child or _create_child(store, training, message, {**marked, KEY_TAG: key})
+            run_id = _complete_child(store, training, child, message, {**marked, KEY_TAG: key})
     store.client.update_run(run_id, status="RUNNING")
     return run_id
 
@@ -68,11 +71,15 @@ def _is_free(training: Any, key: str, params: Mapping[str, str]) -> bool:
     tags, known = training.data.tags, training.data.params
     if tags.get(EVALUATION_TAG) == key:
         return True
-    if any(name.startswith(TEST_PREFIX) for name in training.data.metrics):
+    if _has_results(training):
         return False
     if any(known.get(name, value) != value for name, value in params.items()):
         return False
     return EVALUATION_TAG not in tags or tags.get(f"{STAGE_TAG_PREFIX}evaluate") in {"failed", "killed"}
+
+
+def _has_results(run: Any) -> bool:
+    return any(name.startswith(TEST_PREFIX) for name in run.data.metrics)
 
 
 def drop_evaluate_params(params: Mapping[str, str]) -> dict[str, str]:
@@ -86,17 +93,20 @@ def _is_same_data(training: Any, dataset: Mapping[str, Any] | None) -> bool:
     return dataset is None or trained_on is None or dataset["digest"] == trained_on
 
 
-def _open_child(
-    store: MlflowClientCache, training: Any, message: OutboxMessage, tags: Mapping[str, str]
-) -> str:
-    """Find or create the child run of an evaluation, and complete it: a stop may have left a part.
+def _find_child(store: MlflowClientCache, training: Any, key: str) -> Any:
+    """Find the child run of an evaluation; None where there is none.
 
     It is in the experiment of the training, which need not be the one of the configuration any more.
     """
-    parent, key = training.info.run_id, message["evaluation"]["key"]
-    condition = f"tags.`{EVALUATION_TAG}` = '{key}' AND tags.`{PARENT_TAG}` = '{parent}'"
+    condition = f"tags.`{EVALUATION_TAG}` = '{key}' AND tags.`{PARENT_TAG}` = '{training.info.run_id}'"
     found = store.client.search_runs([training.info.experiment_id], condition, max_results=1)
-    child = found[0] if found else _create_child(store, training, message, tags)
+    return found[0] if found else None
+
+
+def _complete_child(
+    store: MlflowClientCache, training: Any, child: Any, message: OutboxMessage, tags: Mapping[str, str]
+) -> str:
+    """Complete the child run of an evaluation, of which a stop may have left a part; return its id."""
     child_id = str(child.info.run_id)
     log_tags(store, child_id, tags)
     trained = drop_evaluate_params(training.data.params)

@@ -48,6 +48,7 @@ _OWN_TAGS: Final = (
     "finetrack.key",
     "finetrack.training",
     "finetrack.evaluat",
+    EVALUATE_PREFIX,
     "finetrack.predict",
     "finetrack.threshold",
     "finetrack.gate",

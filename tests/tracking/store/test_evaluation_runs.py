@@ -188,6 +188,30 @@ def test_an_evaluation_without_its_training_opens_a_run_for_both(target, client)
     assert count_runs(client) == 2
 
 
+@pytest.mark.fault(12, "an evaluation fails after another one has its results")
+def test_a_repeated_evaluation_stays_in_its_child_though_the_training_is_free(target, training):
+    with (
+        contextlib.suppress(MemoryError),
+        attach_run(target, key="k1", run_id=training, evaluation=FEW) as first,
+    ):
+        assert first.run_id == training
+        child = evaluate(target, training, MANY, 0.6)
+        raise MemoryError
+    assert child != training
+    assert evaluate(target, training, MANY, 0.6) == child
+
+
+def test_a_child_has_its_own_values_and_not_later_ones_of_the_training(target, client, training):
+    for identity, latency in ((FEW, 0), (FEW, 50), (MANY, 0)):
+        with attach_run(target, key="k1", run_id=training, evaluation=identity) as session:
+            session.log_params({"evaluate": {"latency": latency}})
+            session.log_metrics({"test/mAP50": 0.5})
+    run, child = client.get_run(training), client.get_run(session.run_id)
+    assert (run.data.params["evaluate.latency"], run.data.tags["evaluate.latency"]) == ("0", "50")
+    assert child.data.params["evaluate.latency"] == "0"
+    assert "evaluate.latency" not in child.data.tags
+
+
 def fail_evaluation(target, training, identity):
     with (
         contextlib.suppress(MemoryError),
