@@ -207,8 +207,9 @@ def _read_result(row: dict[str, str]) -> Result:
 
 def render(results: Sequence[Result]) -> str:
     """Render a table: AP of the rare class by set, and differences from the default by set and seed."""
-    sets = list(dict.fromkeys((result.data, result.base, result.name) for result in results))
-    titles = " | ".join(f"{data}, {base}: {name}" for data, base, name in sets)
+    sets = list(dict.fromkeys(result[:2] for result in results))
+    names = {place: dict.fromkeys(one.name for one in results if one[:2] == place) for place in sets}
+    titles = " | ".join(f"{data}, {base} ({', '.join(found)})" for (data, base), found in names.items())
     lines = [
         f"| recipe | {titles} | trainings | beside default | other classes beside default |",
         "|---" * (len(sets) + 4) + "|",
@@ -216,7 +217,7 @@ def render(results: Sequence[Result]) -> str:
     known = {(result[:2], result.recipe, result.seed): result for result in results}
     for recipe in dict.fromkeys(result.recipe for result in results):
         own = [result for result in results if result.recipe == recipe]
-        means = [_format_mean([one.rare for one in own if one[:2] == place[:2]]) for place in sets]
+        means = [_format_mean([one.rare for one in own if one[:2] == place]) for place in sets]
         pairs = [
             (result, known[place]) for result in own if (place := (result[:2], DEFAULT, result.seed)) in known
         ]
