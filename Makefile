@@ -147,8 +147,8 @@ results recipes: | require-data
 require-data:
 	@test -d "$(DATA)/bccd" || { echo "DATA=FOLDER must name the folder that holds the data sets: bccd, rbc-coco, ... and weights" >&2; exit 2; }
 
-results: setup  ## Measure again, and write docs/results.md: make results DATA=folder [SEEDS=0,1,2] [JOBS=2] [BASES=yolov8n,foundation] [METHODS="yolo train,full"]
-	$(BIN)/python benchmarks/results.py $(DATA_SETS) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),2) $(if $(BASES),--bases $(BASES)) $(if $(METHODS),--methods "$(METHODS)")
+results: setup  ## Measure again, and write docs/results.md: make results DATA=folder [SEEDS=0,1,2] [JOBS=2] [BASES=yolov8n,foundation] [METHODS="yolo train,full"] [PIXELS=256] [EPOCHS=20]
+	$(BIN)/python benchmarks/results.py $(DATA_SETS) $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(or $(JOBS),2) $(if $(BASES),--bases $(BASES)) $(if $(METHODS),--methods "$(METHODS)") $(if $(PIXELS),--pixels $(PIXELS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 
 recipes: setup  ## Search training recipes on real data sets by val: make recipes DATA=folder [RECIPES=default,warm-3] [BASES=yolov8n,yolo11n] [SETS=bccd] [SEEDS=1] [EPOCHS=20, or MINUTES=2]
 	$(BIN)/python benchmarks/recipes.py $(DATA_SETS) --seeds $(or $(SEEDS),1) $(if $(BASES),--bases $(BASES)) $(if $(SETS),--sets $(SETS)) $(if $(RECIPES),--recipes $(RECIPES)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -40,6 +40,8 @@ SEGMENT_ONLY = frozenset({"yolo11n"})
 PLAIN = "yolo train"
 SAME_TIME = "same time"
 """The method `full` for the seconds that `yolo train` trains."""
+DEFAULTS = "defaults"
+"""The method `full` with what own images get: a changed copy of each, epochs by their number, patience."""
 CALLBACKS = ("mlflow", "dvc", "tensorboard", "raytune", "clearml", "comet", "wandb", "sync")
 """What Ultralytics would tell of a training to others; ours is not told either while it is measured."""
 IDLE_TIMES = frozenset({"idle", "iowait", "guest", "guest_nice"})
@@ -178,18 +180,19 @@ def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
+    has_defaults = cell.method == DEFAULTS
     overrides = [
         f"seed={cell.seed}",
-        f"finetune={'full' if cell.method in (PLAIN, SAME_TIME) else cell.method}",
-        f"finetune.epochs={terms.epochs}",
+        f"finetune={'full' if cell.method in (PLAIN, SAME_TIME, DEFAULTS) else cell.method}",
+        f"finetune.epochs={'auto' if has_defaults else terms.epochs}",
         f"finetune.batch={terms.batch}",
-        "augment=none",
+        f"augment={'light' if has_defaults else 'none'}",
         *select_data(cell, terms),
         f"tracking.uri=sqlite:///{_name_database(terms.cells)}",
         "tracking.experiment=results",
     ]
     with COMPOSING, initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        composed = compose("config", [*overrides, *terms.changes])
+        composed = compose("config", [*overrides, *(() if has_defaults else terms.changes)])
         (folder / "params.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True), "utf-8")
 
 

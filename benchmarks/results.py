@@ -8,7 +8,8 @@ A group is a data set, base weights and a seed: its trainings have the same imag
 epochs, and run one after the other on the same cores (`--jobs` groups at a time share the cores). `yolo
 train` runs as its own process with its defaults and no logging callbacks; its best.pt is measured by the
 same code on the same images. `same time` is the strategy `full` for the seconds that `yolo train`
-trained, start-up not counted. Results are kept in benchmarks/results.jsonl, each with its commit, and
+trained, start-up not counted. `defaults` is what own images get: its epochs follow the images, and --epochs
+counts for `yolo train` alone. Results are kept in benchmarks/results.jsonl, each with its commit, and
 trainings that have one are skipped: after a change of the defaults, delete the lines that it makes
 untrue. The page shows what there is at other image sizes, too. Differences from `yolo train` are paired by
 test image and have the intervals of `finetrack compare`; they need the predictions in .finetrack/results.

@@ -8,10 +8,10 @@ from statistics import mean, median
 from typing import Final
 
 import cells
-from cells import PIXELS, PLAIN, SAME_TIME
+from cells import DEFAULTS, PIXELS, PLAIN, SAME_TIME
 from result_store import Difference, Method, Result, Store
 
-METHODS: Final = (PLAIN, "full", SAME_TIME, "gradual", "head", "scratch")
+METHODS: Final = (PLAIN, "full", SAME_TIME, "gradual", "head", "scratch", DEFAULTS)
 BASES: Final = ("yolov8n", "yolo11n", "foundation")
 BATCH: Final = 16
 SETS: Final = tuple(PIXELS)
@@ -37,7 +37,8 @@ of the first seed in brackets. Differences from `yolo train` are means over the 
 that hold the spread of the images, and of the seeds where there are several; they are not corrected for their number
 ([comparison](decisions/comparison.md)). **With one seed an interval holds the spread of the test images alone**. {_describe_seed_spread(stores)}
 rbc-coco keeps its own split, the others are split 70/15/15 by one seed. `same time`: `full` for
-as long as `yolo train` trained, start-up and our caching of the images (1 to 3%) not counted.
+as long as `yolo train` trained, start-up and our caching of the images (1 to 3%) not counted. `defaults`: what own images get here (`augment=light`,
+`finetune.epochs=auto`, `patience=10`), beside the 100 epochs that are the default of `yolo train`.
 
 Both have the defaults of their program. Those of `full` (conf/) were chosen on these sets: by val, except that the first rates from official weights
 were lowered after test was seen, too. `yolo train` collects {64 // BATCH} batches for a step and warms up for three epochs; `full` makes a step of each batch, computes in bf16

@@ -33,6 +33,17 @@ def test_every_method_has_a_configuration(results, tmp_path):
     assert (found["yolo train"], found["same time"], found["head"]) == ("full", "full", "head")
 
 
+def test_defaults_are_those_of_own_images(results, tmp_path):
+    terms = results.Terms(tmp_path, {}, epochs=100, changes=("finetune.patience=0",))
+    found = {}
+    for method in ("full", "defaults"):
+        folder = results.cells.begin(results.Cell("demo", "foundation", method, 0), terms)
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        finetune, augment = params["finetune"], params["augment"]
+        found[method] = (finetune["epochs"], finetune["patience"], augment["offline"]["multiplier"])
+    assert found == {"full": (100, 0, 1), "defaults": ("auto", 10, 2)}
+
+
 def test_only_trainings_with_the_same_seed_are_compared(results):
     plain = [results.Cell("bccd", "yolov8n", "yolo train", seed) for seed in (0, 1, 2)]
     full = [results.Cell("bccd", "yolov8n", "full", seed) for seed in (3, 2, 1)]
