@@ -150,6 +150,19 @@ def create_source(cell: Cell, terms: cells.Terms) -> Path:
     return target
 
 
+def split_anew(cell: Cell, terms: cells.Terms) -> Path:
+    """Split the train and val images of a data set in train, val and held-out images.
+
+    Returns:
+        The folder of the prepared dataset, whose test split are the held-out images.
+    """
+    source = create_source(cell, terms._replace(cells=terms.cells / "sources"))
+    changes = (*CHANGES, f"data.source={source}", f"data.seed={cell.seed}")
+    folder = cells.begin(cell, terms._replace(cells=terms.cells / "splits", changes=changes))
+    cells.stage(folder, "prepare")
+    return folder / "data/prepared"
+
+
 def measure(folder: Path, files: Sequence[Path]) -> list[tuple[float, float]]:
     """Return the mAP50-95 of checkpoints on val and on the held-out images."""
     cells.timed(folder, [sys.executable, "-c", MEASURE, *files], log="measure")

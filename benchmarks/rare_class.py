@@ -142,11 +142,7 @@ def create_source(group: Group) -> Path:
     cell, terms = group.cell, group.terms
     target = terms.cells / "sources" / f"{cell.name}-rare"
     if not (target / "rare").exists():
-        whole = epoch_choice.create_source(cell, terms._replace(cells=terms.cells / "sources"))
-        changes = (*epoch_choice.CHANGES, f"data.source={whole}", f"data.seed={cell.seed}")
-        folder = cells.begin(cell, terms._replace(cells=terms.cells / "splits", changes=changes))
-        cells.stage(folder, "prepare")
-        prepared = folder / "data/prepared"
+        prepared = epoch_choice.split_anew(cell, terms)
         manifest = read_manifest(prepared)
         rare, train = thin_out(manifest, seed=cell.seed)
         rest = [*manifest.in_split("val"), *manifest.in_split("test")]
@@ -217,21 +213,22 @@ def render(results: Sequence[Result]) -> str:
     known = {(result[:2], result.recipe, result.seed): result for result in results}
     for recipe in dict.fromkeys(result.recipe for result in results):
         own = [result for result in results if result.recipe == recipe]
-        means = [_format_mean([one.rare for one in own if one[:2] == place]) for place in sets]
+        means = [format_mean([one.rare for one in own if one[:2] == place]) for place in sets]
         pairs = [
             (result, known[place]) for result in own if (place := (result[:2], DEFAULT, result.seed)) in known
         ]
-        rare = _format_gain([one.rare - other.rare for one, other in pairs])
-        others = _format_gain([one.others - other.others for one, other in pairs])
+        rare = format_gain([one.rare - other.rare for one, other in pairs])
+        others = format_gain([one.others - other.others for one, other in pairs])
         lines.append(f"| {recipe} | {' | '.join(means)} | {len(own)} | {rare} | {others} |")
     return "\n".join(lines)
 
 
-def _format_mean(values: Sequence[float]) -> str:
+def format_mean(values: Sequence[float]) -> str:
+    """Return the mean of values, with three digits; empty if there is none."""
     return f"{mean(values):.3f}" if values else ""
 
 
-def _format_gain(values: Sequence[float]) -> str:
+def format_gain(values: Sequence[float]) -> str:
     """Return the mean of differences with its standard error."""
     if len(values) < 2 or not any(values):
         return f"{mean(values):+.3f}" if values else ""
