@@ -92,12 +92,12 @@ def change_bytes(change: Callable[[bytes], bytes]) -> Make:
     return lambda path: path.write_bytes(change(encode_picture(path)))
 
 
-def save_high_depth(dtype: type, *, channels: int = 1, highest: int = 65535) -> Make:
+def save_high_depth(dtype: type, *, channels: int = 1, lowest: int = 0, highest: int = 65535) -> Make:
     """Save noise with 16 bits or more per value."""
 
     def make(path: Path) -> None:
         shape = (SIZE[1], SIZE[0], channels)
-        values = np.random.default_rng(0).integers(0, highest, shape).astype(dtype)
+        values = np.random.default_rng(0).integers(lowest, highest, shape).astype(dtype)
         path.write_bytes(cv2.imencode(path.suffix, values)[1].tobytes())
 
     return make
@@ -226,6 +226,13 @@ IMAGES = (
     ),
     Case("16 bits, TIFF", "deep.tif", save_high_depth(np.uint16, channels=3), BOX, "fixed sixteen-bit"),
     Case("12 bits in 16", "dim.png", save_high_depth(np.uint16, highest=999), BOX, "quarantined sixteen-bit"),
+    Case(
+        "values with a sign, TIFF",
+        "signed.tif",
+        save_high_depth(np.int16, lowest=-1000, highest=3000),
+        BOX,
+        "quarantined unsupported-format",
+    ),
     Case("floating point", "float.tif", save_high_depth(np.float32), BOX, "quarantined unsupported-format"),
     Case("colours as L*a*b*", "lab.tif", save_noise("LAB"), BOX, "quarantined unsupported-format"),
     Case("one bit", "one_bit.png", save_noise("1"), BOX, "fixed one-bit"),

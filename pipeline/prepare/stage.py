@@ -96,7 +96,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             remarks=[
                 *source.annotated.remarks,
                 *split.remarks,
-                *_name_absent_classes(manifest, split),
+                *_name_absent_classes(manifest, split, source.images),
                 *pseudo.remarks,
             ],
             roots=source.roots,
@@ -182,10 +182,14 @@ def _account_for_files(
     return findings
 
 
-def _name_absent_classes(manifest: Manifest, split: SplitResult) -> list[str]:
-    """Return a sentence about classes without a train image where data.fraction leaves images out."""
-    counts = manifest.count_objects("train").items() if split.outside else ()
-    absent = [name for name, number in counts if not number]
+def _name_absent_classes(
+    manifest: Manifest, split: SplitResult, images: Sequence[IngestedImage]
+) -> list[str]:
+    """Return a sentence about classes whose train images data.fraction leaves out, all of them."""
+    counts = manifest.count_objects("train")
+    outside = [image.classes.tolist() for image in images if image.source in split.outside]
+    left_out = {number for classes in outside for number in classes}
+    absent = [name for number, name in enumerate(manifest.names) if number in left_out and not counts[name]]
     more = f" and {len(absent) - MAX_NAMED} more" if len(absent) > MAX_NAMED else ""
     named = ", ".join(absent[:MAX_NAMED]) + more
     return [f"data.fraction leaves no train image of: {named}"] if absent else []

@@ -29,6 +29,8 @@ _SPLITS: Final = {
     "testing": "test",
     "tst": "test",
 }
+SPLIT_NAMES: Final = frozenset(_SPLITS)
+"""The names of splits, in small letters, as folders have them."""
 _GLUED_WORDS: Final = re.compile(r"(?<=[a-z]{2})(sets?|data|images?|imgs?|crops?|labels?|masks?|annots?)$")
 """What follows a split in one word, as in `trainset` and `testimages`."""
 _HELD_OUT_FIRST: Final = ("test", "val", "train")

@@ -37,6 +37,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 CHANNELS = (1, 3, 4)
 """Channels of an array: grey, RGB, RGBA."""
 MIN_LEVELS = 16
+TIFF_MARKS = (b"II", b"MM")
 """Of eight bits, that an image of 16 bits has to reach: else its values have 12 bits or fewer."""
 OWN_PARAMS = ("top", "tile", "overlap")
 """Parameters that are no arguments of Ultralytics."""
@@ -165,9 +166,12 @@ def _decode_image(item: Any) -> Any:
     if pixels is None:
         shown = repr(item[:60] if isinstance(item, str | bytes) else item)
         _refuse(f"{shown} is not an image that can be read")
-    if pixels.max(initial=0) <= MIN_LEVELS:
+    is_dark = pixels.max(initial=0) <= MIN_LEVELS
+    if is_dark or data[:2].tobytes() in TIFF_MARKS:
         values = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
-        if values.dtype == np.uint16 and 0 < values.max() < MIN_LEVELS << 8:
+        if np.issubdtype(values.dtype, np.signedinteger):
+            _refuse("values with a sign, such as Hounsfield units: convert them to eight bits")
+        if is_dark and values.dtype == np.uint16 and 0 < values.max() < MIN_LEVELS << 8:
             _refuse("16 bits per value with nothing in the upper ones: scale its values to eight bits")
     return pixels
 

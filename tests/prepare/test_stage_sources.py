@@ -78,9 +78,17 @@ def test_a_task_that_one_source_lacks_is_refused(both):
         prepare(both, task="segment")
 
 
-def test_the_column_source_groups_and_other_groups_are_kept_apart(both, capsys):
-    prepare(both, group_by=r"(\d)\.jpg")
-    assert "16 groups of 16 images" in capsys.readouterr().out
+@pytest.mark.fault(2, "a patient of two sources may be in train and test")
+def test_a_group_of_the_same_name_in_two_sources_is_one(both, capsys):
+    manifest = prepare(both, group_by=r"(\d)\.jpg")
+    assert "8 groups of 16 images; 8 of them in several sources" in capsys.readouterr().out
+    split = {record.source: record.split for record in manifest.items}
+    assert all(split[f"yolo/images/{name}.jpg"] == split[f"coco/{name}.jpg"] for name in NAMES)
+
+
+def test_folders_of_one_name_in_two_sources_are_two_groups(both):
+    with pytest.raises(UserError, match="16 images are 2 groups"):
+        prepare(both, group_by="folder")
 
 
 def test_a_near_copy_in_another_source_stays_in_the_split_of_its_original(both, tmp_path):

@@ -133,7 +133,22 @@ def test_a_fraction_is_a_part_of_train_and_val_and_test_stay(split, capsys):
     assert other.digest != half.digest
     defects = json.loads((PREPARED_FOLDER / "defects.json").read_text())
     assert (defects["in"], defects["used"]) == (len(other.items), len(other.items))
-    assert "no train image of: b" in capsys.readouterr().out
+    assert "data.fraction leaves" not in capsys.readouterr().out  # class b has no object anywhere
+
+
+@pytest.mark.fault(2, "data.fraction is blamed for classes that have no object")
+def test_classes_that_a_fraction_leaves_out_are_named(tmp_path, capsys):
+    labels = {f"train/{number}": LABEL for number in range(5)}
+    labels |= {"train/5": "1 0.5 0.5 0.2 0.4\n", "val/6": LABEL, "test/7": LABEL}
+    source = sources.write_yolo_source(tmp_path / "source", labels, names=None)
+    (source / "data.yaml").write_text(
+        "train: images/train\nval: images/val\ntest: images/test\nnames: [a, b, c]\n"
+    )
+    for seed in range(3):
+        counts = run(source, near_duplicates=False, fraction=0.2, fraction_seed=seed).count_objects("train")
+        told = [line for line in capsys.readouterr().out.splitlines() if "data.fraction leaves" in line]
+        lost = [name for name in ("a", "b") if not counts[name]]  # one image has one of both classes
+        assert [line.rpartition(": ")[2] for line in told] == lost
 
 
 def compose_and_run(folder: Path, **changes) -> Manifest:

@@ -135,6 +135,9 @@ def test_an_array_equals_the_file_of_the_same_pixels(channels):
         pytest.param(
             cv2.imencode(".png", NOISE[..., :3].astype(np.uint16))[1].tobytes(), id="a file of 8 bits in 16"
         ),
+        pytest.param(
+            cv2.imencode(".tif", NOISE[..., 0].astype(np.int16) - 100)[1].tobytes(), id="a signed TIFF"
+        ),
         pytest.param(NOISE[..., :3].astype(np.int64) * 2, id="64 bits"),
         pytest.param((NOISE[..., :3].astype(int) * 2).tolist(), id="lists up to 510"),
         pytest.param((NOISE[..., :3].astype(int) - 1).tolist(), id="lists from -1"),

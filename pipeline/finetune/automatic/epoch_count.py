@@ -48,12 +48,15 @@ def choose_epochs(
         from_scratch: Whether the training starts from random weights.
     """
     size = int(batch) if batch >= 1 else USUAL_BATCH
-    steps = max(1.0, math.ceil(images / share / size) / max(1, round(nbs / size)))
+    per_step = max(1, round(nbs / size))
+    own, steps = (
+        max(1.0, math.ceil(round(count, 6) / size) / per_step) for count in (images, images / share)
+    )
     factor = SCRATCH_FACTOR if from_scratch else 1.0
     wanted = factor * EPOCHS_OF_ONE_STEP / math.sqrt(steps)
     whole = min(max(round(wanted), MIN_EPOCHS), MAX_EPOCHS)
-    epochs = max(1, round(whole / share))
-    total = round(whole * steps)
+    epochs = max(1, round(whole * steps / own))
+    total = round(epochs * own)
     limit = f", the {'fewest' if whole == MIN_EPOCHS else 'most'}" if whole != round(wanted) else ""
     return EpochChoice(epochs, f"about {total:,} optimizer steps on {images:,} images{limit}")
 

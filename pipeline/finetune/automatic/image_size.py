@@ -75,7 +75,12 @@ def choose_classify_size(image_sides: FloatArray) -> ImageSizeChoice:
 
 
 def remark_on_classify_size(task: Task, imgsz: int | Automatic) -> list[str]:
-    """Return a sentence if images are classified at the usual size for detection."""
+    """Return a sentence if images are classified at the usual size for detection, or the other way round."""
+    if task != "classify" and imgsz == CLASSIFY_SIZE:
+        return [
+            f"{CLASSIFY_SIZE} pixels are the usual size for classify, not for {task} (data.imgsz in "
+            f"conf/data, or finetune.imgsz; {USUAL_SIZE} is usual)"
+        ]
     if task != "classify" or imgsz != USUAL_SIZE:
         return []
     times = round((USUAL_SIZE / CLASSIFY_SIZE) ** 2)

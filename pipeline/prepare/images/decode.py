@@ -40,6 +40,8 @@ _MIN_LEVELS: Final = 16
 _TURNED_ORIENTATIONS: Final = {2, 3, 4, 5, 6, 7, 8}
 _ORIENTATION_TAG: Final = 274
 _BITS_PER_SAMPLE_TAG: Final = 258
+_SAMPLE_FORMAT_TAG: Final = 339
+_SIGNED_SAMPLES: Final = 2
 _TILE_WIDTH_TAG: Final = 322
 _TILE_LENGTH_TAG: Final = 323
 _MIN_TILE_PIXELS: Final = 2048 * 2048
@@ -220,9 +222,25 @@ def _decode_with_opencv(data: bytes, flags: int) -> NDArray[np.uint8]:
         raise UnusableImageError(
             "unreadable-image", "OpenCV, with which training reads images, cannot read it"
         )
+    if _is_signed(data):
+        raise UnusableImageError(
+            "unsupported-format",
+            "values with a sign, such as Hounsfield units, of which training reads -1 as the brightest: "
+            "convert them to eight bits with the window that a reader would choose",
+        )
     if image.max(initial=0) <= _MIN_LEVELS:  # of a TIFF OpenCV rounds the upper eight bits
         _require_levels(data)
     return np.asarray(image, np.uint8)
+
+
+def _is_signed(data: bytes) -> bool:
+    """Tell whether a file is a TIFF whose values have a sign, which OpenCV does not heed."""
+    if not data.startswith((b"II", b"MM")):
+        return False
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+        tags = getattr(image, "tag_v2", {})
+        return _SIGNED_SAMPLES in tags.get(_SAMPLE_FORMAT_TAG, ())
+    return False
 
 
 def _require_levels(data: bytes) -> None:

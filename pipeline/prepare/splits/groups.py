@@ -10,13 +10,19 @@ from typing import Final, Literal, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.types import SPLIT_NAMES
 
 LinkReason = Literal["equal", "near", "named"]
+FOLDER: Final = "folder"
+"""The data.group_by that is the folder of an image."""
 COLUMN_PREFIX: Final = "column:"
 """Begins a data.group_by that is a column of a table."""
 _MIN_SCENE_IMAGES: Final = 10
 _MIN_SCENE_SHARE: Final = 0.3
 """A group of near duplicates with more images, and a larger share of all, shows a static scene."""
+_IMAGE_FOLDERS: Final = frozenset({"images", "image", "imgs", "img", "jpegimages", "data"})
+"""Names of folders that say nothing about the images in them."""
+_GENERIC_FOLDERS: Final = _IMAGE_FOLDERS | SPLIT_NAMES
 _ROBOFLOW_NAME: Final = re.compile(r"(.+)\.rf\.[0-9a-f]{6,}")
 
 
@@ -100,7 +106,8 @@ def link_named_groups(
         group_by: `folder`, `column:NAME`, or a regular expression, which is searched in the image's path; its
             first group, or else the whole match, is the name of the image's group.
         columns: The table row of each image, by column; the keys are paths in the source.
-        origins: The source of each image, where there are several: their groups are kept apart.
+        origins: The source of each image, where there are several. One name in two of them is one group,
+            so that rather too much stays together than too little.
 
     Returns:
         The links, and remarks for the user.
@@ -109,7 +116,7 @@ def link_named_groups(
         UserError: No image has this column, or the pattern is not a regular expression.
     """
     names = {path: find_group_name(group_by, path, row) for path, row in columns.items()}
-    named = {path: f"{origins.get(path, '')}/{name}" for path, name in names.items() if name}
+    named = {path: name for path, name in names.items() if name}
     unnamed = len(names) - len(named)
     if names and not named:
         raise UserError(
@@ -118,7 +125,11 @@ def link_named_groups(
         )
     groups, images = format_count(len(set(named.values())), "group"), format_count(len(named), "image")
     alone = f"; {format_count(unnamed, 'image')} in none, a group of its own each" if unnamed else ""
-    return _link_same_values(named, "named"), [f"data.group_by={group_by}: {groups} of {images}{alone}"]
+    shared = _describe_shared_names(named, origins)
+    remarks = [f"data.group_by={group_by}: {groups} of {images}{shared}{alone}"]
+    if group_by == FOLDER:
+        remarks += _describe_equal_folders(named.values())
+    return _link_same_values(named, "named"), remarks
 
 
 def suggest_grouping(paths: Iterable[str]) -> list[str]:
@@ -145,12 +156,51 @@ def find_group_name(group_by: str, path: str, row: Mapping[str, str]) -> str:
     Raises:
         UserError: The pattern is not a regular expression.
     """
-    if group_by == "folder":
-        return path.rsplit("/", 1)[0] if "/" in path else "."
+    if group_by == FOLDER:
+        return _name_folder(path.split("/")[:-1])
     if group_by.startswith(COLUMN_PREFIX):
         return row.get(group_by.removeprefix(COLUMN_PREFIX), "").strip()
     match = _compile_pattern(group_by).search(path)
     return (match.group(1) or "" if match.re.groups else match.group()) if match else ""
+
+
+def _name_folder(parts: Sequence[str]) -> str:
+    """Return the folder of an image, without folders of splits above it.
+
+    So images/train/patient07 and images/val/patient07 are one group. Where a split has no folders of its own,
+    as images/train and images/val, the split's folder is the group.
+    """
+    kept = [part for part in parts if part.lower() not in SPLIT_NAMES]
+    last_split = max((place for place, part in enumerate(parts) if part.lower() in SPLIT_NAMES), default=-1)
+    has_own = any(part.lower() not in _IMAGE_FOLDERS for part in parts[last_split + 1 :])
+    return "/".join(kept if has_own else parts) or "."
+
+
+def _describe_equal_folders(names: Iterable[str]) -> list[str]:
+    """Return a remark if folders of one name are in several places, as the same patient's may be."""
+    places: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        places[name.rsplit("/", 1)[-1]].add(name)
+    several = sorted(
+        name for name, found in places.items() if len(found) > 1 and name.lower() not in _GENERIC_FOLDERS
+    )
+    if not several:
+        return []
+    shown = ", ".join(sorted(places[several[0]])[:2])
+    counted = format_count(len(several), "name of a folder is", "names of folders are")
+    return [
+        f"{counted} in several places, such as "
+        f"{shown}: they are different groups; \"data.group_by='([^/]+)/[^/]+$'\" groups by the name alone"
+    ]
+
+
+def _describe_shared_names(named: Mapping[str, str], origins: Mapping[str, str]) -> str:
+    """Return how many groups have images of several sources."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path, name in named.items():
+        found[name].add(origins.get(path, ""))
+    shared = sum(len(each) > 1 for each in found.values())
+    return f"; {shared} of them in several sources, taken for the same" if shared else ""
 
 
 def _compile_pattern(group_by: str) -> re.Pattern[str]:

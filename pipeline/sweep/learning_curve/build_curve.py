@@ -19,6 +19,7 @@ from pipeline.comparison.statistics.curve_forecast import (
 from pipeline.sweep.learning_curve.collect_sizes import CollectedSizes, collect_sizes, find_absent_classes
 from pipeline.sweep.learning_curve.curve_size import CourseStep, CurveVerdict, LearningCurve
 from pipeline.sweep.learning_curve.resample_tests import resample_scores
+from pipeline.sweep.learning_curve.training_steps import remark_on_steps
 from pipeline.sweep.report.points import SweepSummary
 
 TIMES: Final = (1.5, 2.0, 4.0)
@@ -59,14 +60,18 @@ def build_learning_curve(summary: SweepSummary, project: Path, *, seed: int) -> 
         sentence="no forecast: no number of images has all of its trainings yet",
         remarks=collected.remarks,
     )
-    return _add_scores(empty, collected, seed=seed) if collected.sizes else empty
+    return _add_scores(empty, collected, project, seed=seed) if collected.sizes else empty
 
 
-def _add_scores(curve: LearningCurve, collected: CollectedSizes, *, seed: int) -> LearningCurve:
+def _add_scores(
+    curve: LearningCurve, collected: CollectedSizes, project: Path, *, seed: int
+) -> LearningCurve:
     resampled = resample_scores(collected.sizes, seed=seed)
     scores = resampled.curve
     groups = 0 if resampled.problem else scores.groups
-    remarks = [*collected.remarks, *find_absent_classes(collected.sizes[0]), resampled.problem]
+    sizes = collected.sizes
+    remarks = [*collected.remarks, *find_absent_classes(sizes), *remark_on_steps(sizes, project)]
+    remarks.append(resampled.problem)
     if 0 < groups < _FEW_GROUPS:
         remarks.append(f"{groups} groups of test images are few: the intervals may be too narrow")
     curve = curve._replace(

@@ -61,13 +61,25 @@ def collect_sizes(summary: SweepSummary, project: Path) -> CollectedSizes:
     return CollectedSizes(tuple(sizes), tuple(remarks))
 
 
-def find_absent_classes(size: CurveSize) -> list[str]:
-    """Return sentences about classes that no training of a size saw; none where the images are not known."""
+def find_absent_classes(sizes: Sequence[CurveSize]) -> list[str]:
+    """Return a sentence about classes that some training of the smallest size did not see.
+
+    Classes that those on most images did not see either are none of its loss. There is no sentence where the
+    images are not known.
+
+    Args:
+        sizes: Ascending in their number of images; one or more.
+    """
+    size = sizes[0]
     try:
-        counts = [read_manifest_at_revision(commit).count_objects("train") for commit in size.commits]
+        counts, most = (
+            [read_manifest_at_revision(commit).count_objects("train") for commit in each.commits]
+            for each in (size, sizes[-1])
+        )
     except UserError:
         return []
-    absent = [name for name in counts[0] if any(not each[name] for each in counts)]
+    lost = [name for name in counts[0] if any(not each[name] for each in counts)]
+    absent = [name for name in lost if any(each.get(name) for each in most)]
     if not absent:
         return []
     named = ", ".join(absent[:MAX_NAMED])

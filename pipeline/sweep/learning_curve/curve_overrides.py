@@ -23,8 +23,9 @@ def build_curve_overrides(values: ParamValues, repetition: int) -> tuple[str, ..
     """Return the overrides of a training on a part of the train images.
 
     Each repetition has images of its own, so that the spread between them is that of the choice of images,
-    too. All trainings see as many images in all, validate as often, and warm up as long: with equal epochs,
-    fewer images would also mean a shorter training, and more labels would seem worth more than they are.
+    too. All trainings have as many steps, or see as many images in all, validate as often, and warm up as
+    long: with equal epochs, fewer images would also mean a shorter training, and more labels would seem worth
+    more than they are.
 
     Args:
         values: The configuration of the training, with its data.fraction.

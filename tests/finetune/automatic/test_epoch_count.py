@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from pipeline.finetune.automatic.epoch_count import MAX_EPOCHS, MIN_EPOCHS, choose_epochs, compute_used_share
@@ -24,7 +26,9 @@ from pipeline.finetune.automatic.epoch_count import MAX_EPOCHS, MIN_EPOCHS, choo
         (10, {"from_scratch": True}, MAX_EPOCHS),
         (1, {}, 170),
         (255, {"share": 0.5}, 60),
-        (51, {"share": 0.1}, 300),
+        (51, {"share": 0.1}, 240),  # four steps in an epoch, of which the last is of three images
+        (20, {"share": 0.5}, 147),
+        (5, {"share": 0.125}, 294),
         (10_000, {"share": 0.1}, 10 * MIN_EPOCHS),
         (16, {"share": 0.01}, 3000),  # a share has the steps of all images, whatever the bounds
     ],
@@ -53,4 +57,5 @@ def test_a_share_with_pseudo_labels_has_the_steps_of_all_images(pseudo, multiple
     share = compute_used_share(100 + pseudo, fraction=0.25, pseudo=pseudo)
     some = choose_epochs(multiple * (100 + pseudo), batch=16, nbs=16, share=share).epochs
     whole = choose_epochs(multiple * (400 + pseudo), batch=16, nbs=16).epochs
-    assert some * (100 + pseudo) == pytest.approx(whole * (400 + pseudo), rel=0.03)
+    own, all_steps = (math.ceil(multiple * (count + pseudo) / 16) for count in (100, 400))
+    assert some * own == pytest.approx(whole * all_steps, rel=0.03)

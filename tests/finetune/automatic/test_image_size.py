@@ -80,7 +80,13 @@ def test_more_detail_is_never_given_to_larger_objects():
 
 @pytest.mark.parametrize(
     ("task", "imgsz", "told"),
-    [("classify", 640, True), ("classify", 224, False), ("classify", "auto", False), ("detect", 640, False)],
+    [
+        ("classify", 640, True),
+        ("classify", 224, False),
+        ("classify", "auto", False),
+        ("detect", 640, False),
+        ("detect", 224, True),
+    ],
 )
 def test_classes_of_images_at_the_size_for_objects_are_remarked_on(task, imgsz, told):
     assert bool(remark_on_classify_size(task, imgsz)) == told

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UserError
 from pipeline.prepare.splits.groups import (
     ImageLink,
+    find_group_name,
     group_linked_images,
     link_equal_images,
     link_named_groups,
@@ -71,6 +72,38 @@ def test_images_are_grouped_by_folder_pattern_or_column(by, together, alone):
     assert [{PATHS.index(path) for path in group} for group in found] == together
     assert len(remarks) == 1
     assert ("; 1 image in none, a group of its own each" in remarks[0]) == bool(alone)
+
+
+@pytest.mark.fault(2, "data.group_by=folder takes one patient in two splits for two")
+@pytest.mark.parametrize(
+    ("paths", "groups"),
+    [
+        (
+            ["images/train/p7/1.png", "images/val/p7/2.png", "images/test/p8/3.png"],
+            ["images/p7", "images/p8"],
+        ),
+        (["train/images/p7/1.png", "Valid/images/p7/2.png"], ["images/p7"]),
+        (["images/train/1.png", "images/val/2.png"], ["images/train", "images/val"]),
+        (["train/images/1.png", "test/images/2.png"], ["test/images", "train/images"]),
+        (["a/test07/1.png", "a/test08/2.png", "3.png"], [".", "a/test07", "a/test08"]),
+    ],
+)
+def test_a_folder_in_several_splits_is_one_group(paths, groups):
+    assert sorted({find_group_name("folder", path, {}) for path in paths}) == groups
+
+
+@pytest.mark.fault(
+    2, "data.group_by=folder: folders of one name in two places are two groups, without a word"
+)
+def test_folders_of_one_name_in_several_places_are_told():
+    paths = ["benign/p7/1.png", "malignant/p7/2.png", "benign/p8/3.png"]
+    links, remarks = link_named_groups("folder", {path: {} for path in paths})
+    assert not links
+    assert "benign/p7, malignant/p7" in remarks[1]
+    typed = next(word for word in shlex.split(remarks[1]) if word.startswith("data.group_by="))
+    [override] = to_hydra_overrides([typed])
+    links, _ = link_named_groups(str(override.value()), {path: {} for path in paths})
+    assert links == [ImageLink("benign/p7/1.png", "malignant/p7/2.png", "named")]
 
 
 @pytest.mark.parametrize(
