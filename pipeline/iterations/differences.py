@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.core.config_diff import (
@@ -33,7 +33,7 @@ def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference
     both = [_select_params(iteration.params) for iteration in (old, new)]
     if not all(any(key.startswith(EVALUATE_PREFIX) for key in params) for params in both):
         both = [drop_evaluate_params(params) for params in both]
-    pairs = diff_configs(*both)
+    pairs = [pair for pair in diff_configs(*both) if not _is_filled(pair, both)]
     return sorted(pairs, key=lambda pair: pair.old is ABSENT or pair.new is ABSENT)
 
 
@@ -77,6 +77,13 @@ def has_other_code(old: Iteration, new: Iteration) -> bool | None:
         return False
     codes = old.facts.get("code"), new.facts.get("code")
     return codes[0] != codes[1] if all(codes) else None
+
+
+def _is_filled(pair: KeyDifference, both: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a mapping is empty on one side, and has keys on the other, which differ by themselves."""
+    return {} in (pair.old, pair.new) and any(
+        key.startswith(f"{pair.key}.") for params in both for key in params
+    )
 
 
 def _select_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pipeline.core.config_diff import flatten_config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import (
     AUGMENTED_FOLDER,
+    COMPOSE_LOCK_FILE,
     FINETUNED_FOLDER,
     PARAMS_FILE,
     PREPARED_FOLDER,
@@ -25,12 +26,17 @@ from pipeline.core.paths import (
 from pipeline.iterations.tracked_iteration import parse_param
 
 DVC_LOCK_FILE: Final = Path("dvc.lock")
-RESULT_FILES: Final = (PARAMS_FILE, DVC_LOCK_FILE, TRAINING_METRICS_FILE, TEST_METRICS_FILE)
+RESULT_FILES: Final = (
+    *(PARAMS_FILE, DVC_LOCK_FILE, COMPOSE_LOCK_FILE),
+    *(TRAINING_METRICS_FILE, TEST_METRICS_FILE),
+)
 """Files of an iteration that git has."""
 _REPORTS: Final = {"finetune": TRAINING_METRICS_FILE, "evaluate": TEST_METRICS_FILE}
 """Of each stage the report that dvc.lock names."""
 _FOLDERS: Final = {"prepare": PREPARED_FOLDER, "augment": AUGMENTED_FOLDER}
 """What each stage makes for a training."""
+_SOURCES: Final = {"data.source": "source", "data.unlabelled_source": "unlabelled"}
+"""Paths, which dvc.lock does not record, and the fingerprints of what is there, which it does."""
 
 FileContents = Mapping[Path, bytes]
 """The contents of those of `RESULT_FILES` that exist."""
@@ -156,11 +162,35 @@ def _put_training_params(
         made, used = _find_hash(stages, stage, "outs", folder), _find_hash(stages, "finetune", "deps", folder)
         if values and used is not None:
             found = _leave_out(found, values) | (_flatten_params(values) if made == used else {})
+        if stage == "prepare" and used is not None:
+            found = _leave_out_other_sources(found, stages, files, is_same=made == used)
     trained = _put_recorded_params(found, stages, "finetune", files)
     if trained.get("model.name") == params.get("model.name"):
         return trained
     recorded = _flatten_params(_find_recorded_params(stages, "finetune"))  # the others are of another model
     return {name: v for name, v in trained.items() if name in recorded or not name.startswith("model.")}
+
+
+def _leave_out_other_sources(
+    params: Mapping[str, Any], stages: Mapping[str, Any], files: FileContents, *, is_same: bool
+) -> dict[str, Any]:
+    """Return the flat parameters without the paths of sources that may not be those of the training.
+
+    Args:
+        params: The flat parameters.
+        stages: Of dvc.lock.
+        files: The present compose.lock.json has the fingerprints of the sources that params.yaml names.
+        is_same: Whether the training had the data that `prepare` made last.
+    """
+    recorded = ((stages.get("prepare") or {}).get("params") or {}).get(COMPOSE_LOCK_FILE.name)
+    made_from = recorded if isinstance(recorded, dict) else {}
+    now = _parse_json(files.get(COMPOSE_LOCK_FILE))
+    others = {
+        key
+        for key, name in _SOURCES.items()
+        if not is_same or (name in made_from and made_from[name] != now.get(name))
+    }
+    return {key: value for key, value in params.items() if key not in others}
 
 
 def _find_recorded_params(stages: Mapping[str, Any], stage: str) -> dict[str, Any]:

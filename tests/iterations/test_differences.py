@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.iterations.differences import label_differences
+from pipeline.iterations.differences import diff_iteration_configs, label_differences
 from pipeline.iterations.iteration import Iteration
 
 
@@ -27,6 +27,12 @@ def iteration(params=None, data=None, **facts):
 )
 def test_keys_that_change_results_are_named_briefly(old, new, labels):
     assert label_differences(iteration(old), iteration(new)) == labels
+
+
+def test_a_mapping_that_is_empty_on_one_side_is_no_key_of_its_own():
+    empty, filled = iteration({"x.rename": {}}), iteration({"x.rename.cat": "animal"})
+    for pair in [(empty, filled), (filled, empty)]:
+        assert [found.key for found in diff_iteration_configs(*pair)] == ["x.rename.cat"]
 
 
 def test_other_images_and_other_code_are_named():

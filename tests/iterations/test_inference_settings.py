@@ -12,7 +12,13 @@ import yaml
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.core.errors import UserError
-from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TEST_METRICS_FILE, TRAINING_METRICS_FILE
+from pipeline.core.paths import (
+    COMPOSE_LOCK_FILE,
+    FINETUNED_FOLDER,
+    PARAMS_FILE,
+    TEST_METRICS_FILE,
+    TRAINING_METRICS_FILE,
+)
 from pipeline.iterations.inference_settings import choose_inference_settings, find_imgsz
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.recorded_results import parse_results
@@ -144,6 +150,37 @@ def test_values_of_data_and_model_are_those_of_the_training_or_left_out():
         "model.name": "yolo11n",
     }
     assert found["seed"] == 0
+
+
+@pytest.mark.fault(3, "weights are attributed to the source that conf/ names now")
+@pytest.mark.parametrize(
+    ("made", "source", "unlabelled", "known"),
+    [
+        ("p.dir", "a", None, {"data.source": "/b", "data.unlabelled_source": None}),
+        ("p.dir", "other", None, {"data.unlabelled_source": None}),
+        ("p.dir", "a", "c", {"data.source": "/b"}),
+        ("new.dir", "a", None, {}),
+    ],
+)
+def test_a_source_is_known_where_the_training_had_it(made, source, unlabelled, known):
+    files = make_files()
+    lock = yaml.safe_load(files[Path("dvc.lock")])
+    lock["stages"]["finetune"]["deps"] = [{"path": "data/prepared", "md5": "p.dir"}]
+    lock["stages"]["prepare"] = {
+        "outs": [{"path": "data/prepared", "md5": made}],
+        "params": {
+            "params.yaml": {"data.format": "coco"},
+            "compose.lock.json": {"code.prepare": "1", "source": "a", "unlabelled": None},
+        },
+    }
+    composed = yaml.safe_load(files[PARAMS_FILE]) | {"data": {"source": "/b", "unlabelled_source": None}}
+    files |= {
+        PARAMS_FILE: yaml.safe_dump(composed).encode(),
+        Path("dvc.lock"): yaml.safe_dump(lock).encode(),
+        COMPOSE_LOCK_FILE: json.dumps({"source": source, "unlabelled": unlabelled}).encode(),
+    }
+    found = parse_results(files).params
+    assert {key: value for key, value in found.items() if key.endswith("source")} == known
 
 
 def test_reports_that_dvc_did_not_record_are_of_the_present_configuration():
