@@ -32,6 +32,7 @@ from pipeline.dataset.link_cache import LinkCache, link_cache_folder
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import create_prepared_folders, write_manifest
 from pipeline.prepare.cached_duplicate_search import CachedDuplicateSearch, locate_search_cache
+from pipeline.prepare.contradictions import describe_contradictions
 from pipeline.prepare.file_names import assign_file_stems
 from pipeline.prepare.ingest import IngestedImage
 from pipeline.prepare.ingest_source import IngestedSource, ingest_source, name_origin, refuse_defects
@@ -97,6 +98,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 *source.annotated.remarks,
                 *split.remarks,
                 *_name_absent_classes(manifest, split, source.images),
+                *describe_contradictions(used, manifest),
                 *pseudo.remarks,
             ],
             roots=source.roots,

@@ -41,6 +41,7 @@ def filter_source_classes(
     choice = select_classes(source.names, keep=keep, drop=drop, rename=rename)
     doubts = [doubt for doubt in doubt_spellings(choice.names) if doubt not in source.remarks]
     if choice.becomes == tuple(range(len(choice.names))):
+        _require_two_classes(source)
         return source._replace(names=choice.names, remarks=(*source.remarks, *doubts))
     counts = Counter(cls for image in source.images for cls in image.raw.classes.tolist())
     _check_objects_left(source.names, choice, counts)
@@ -61,7 +62,22 @@ def filter_source_classes(
         remarks.append(
             f"data.classes leaves {format_count(sum(bare), 'image')} without objects: used as backgrounds"
         )
-    return source._replace(names=choice.names, images=images, remarks=tuple(remarks))
+    chosen = source._replace(names=choice.names, images=images, remarks=tuple(remarks))
+    _require_two_classes(chosen)
+    return chosen
+
+
+def _require_two_classes(source: Source) -> None:
+    """Require that a classifier has something to tell apart: of one class it would be sure of all images."""
+    if source.task != "classify":
+        return
+    used = {cls for image in source.images if not image.fault for cls in image.raw.classes.tolist()}
+    if len(used) == 1:
+        [only] = used
+        raise UserError(
+            f"classify tells two or more classes apart, and all images are of {source.names[only]}: add "
+            "images of another class, or keep one (data.classes; what it drops is left out)"
+        )
 
 
 def _explain_missing_classes(source: Source) -> str:

@@ -94,8 +94,8 @@ def _parse_object(
     told = (*outline.notes, *point_notes)
     notes = [note._replace(reason=f"{mark}: {note.reason}") for note in told]
     if box is None and outline.parts:
-        points = np.concatenate(outline.parts)
-        box = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
+        corners = np.concatenate(outline.parts)
+        box = [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]
         notes.append(AnnotationNote(False, f"{mark}: no bbox of four numbers: taken from its outline"))
     attributes = row.get("attributes")
     rotation = attributes.get("rotation") if isinstance(attributes, dict) else None

@@ -10,6 +10,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
 from pipeline.source.formats.yolo.plain_yaml import is_plain_value
 from pipeline.source.reading.flip_pairs import (
+    COCO_KEYPOINTS,
     describe_guessed_keypoints,
     describe_unpaired_keypoints,
     name_unnamed_keypoints,
@@ -18,6 +19,8 @@ from pipeline.source.reading.flip_pairs import (
 
 _MAX_KEYPOINTS: Final = 10_000
 
+_SIGMAS: Final = "kpt_oks_sigmas"
+"""The tolerance of each point, by which Ultralytics trains and measures poses."""
 _FLIP_ADVICE: Final = "set flip_idx in data.yaml, or kpt_names such as left_eye and right_eye"
 """How data.yaml states which points change places in a mirrored image."""
 
@@ -36,6 +39,11 @@ def parse_kpt_shape(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | Non
     """
     if raw.get("kpt_shape") is None:
         return None, ()
+    keypoints, remarks = _parse_keypoints(raw, file)
+    return keypoints, (*remarks, *_describe_sigmas(raw, keypoints.count))
+
+
+def _parse_keypoints(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints, tuple[str, ...]]:
     count, dims = _parse_shape(raw["kpt_shape"], file)
     stated = _parse_names(raw, count, file)
     names = stated or name_unnamed_keypoints(count)
@@ -55,6 +63,18 @@ def parse_kpt_shape(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | Non
         else describe_guessed_keypoints(names, "set kpt_names and flip_idx in data.yaml")
     )
     return keypoints, (*told, *unpaired)
+
+
+def _describe_sigmas(raw: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """Return a remark if data.yaml has tolerances of its own, which are not used."""
+    if not raw.get(_SIGMAS):
+        return ()
+    is_person = count == len(COCO_KEYPOINTS)
+    used = "those of a person in COCO" if is_person else f"1/{count} of the object's size for each"
+    return (
+        f"{_SIGMAS} of data.yaml is not used: the tolerances of the points are {used}, in training and in "
+        "mAP, which is not that of `yolo val` with this file",
+    )
 
 
 def _parse_shape(stated: Any, file: Path) -> tuple[int, Literal[2, 3]]:

@@ -370,6 +370,20 @@ def test_missing_bbox_is_computed_from_the_outline(tmp_path):
     assert list_reasons(source) == ["annotation 0: no bbox of four numbers: taken from its outline"]
 
 
+@pytest.mark.fault(1, "COCO: an outline without bbox takes the place of the keypoints")
+@pytest.mark.parametrize(
+    ("keypoints", "task", "points"),
+    [([20, 30, 2, 40, 30, 1, 0, 0, 0], "pose", [[20, 30, 2], [40, 30, 1], [0, 0, 0]]), ([], "segment", None)],
+)
+def test_keypoints_stay_where_the_box_is_that_of_the_outline(tmp_path, keypoints, task, points):
+    row = {"segmentation": [RING], "bbox": None, "keypoints": keypoints}
+    source = read_annotation(tmp_path, row)
+    assert source.task == task
+    assert source.images[0].raw.boxes.tolist() == [[10, 20, 50, 60]]
+    if points:
+        assert source.images[0].raw.keypoints[0].tolist() == points
+
+
 def encode_run_lengths(mask):
     """Encode like COCO: column by column, starting with the number of zeros."""
     flat = mask.ravel(order="F").astype(int)

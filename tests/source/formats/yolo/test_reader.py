@@ -424,6 +424,16 @@ def test_keypoints_without_flip_pairs_give_a_remark(tmp_path):
     assert [remark[:19] for remark in read_source("yolo", tmp_path).remarks][1:] == ["no points are named"]
 
 
+@pytest.mark.fault(2, "kpt_oks_sigmas of data.yaml is ignored without a word")
+@pytest.mark.parametrize("sigmas", [[0.05, 0.05], None])
+def test_tolerances_of_points_that_are_not_used_are_told(tmp_path, sigmas):
+    own = {"kpt_oks_sigmas": sigmas} if sigmas else {}
+    shape = {"kpt_shape": [2, 3], "flip_idx": [1, 0]}
+    sources.write_yolo_source(tmp_path, {"one": POSE}, train="images", **shape, **own)
+    remarks = read_source("yolo", tmp_path).remarks
+    assert any(remark.startswith("kpt_oks_sigmas") for remark in remarks) == bool(sigmas)
+
+
 def test_poses_without_data_yaml_are_recognized_by_their_visibilities(tmp_path):
     sources.write_yolo_source(tmp_path, {"one": POSE}, names=None)
     source = read_source("yolo", tmp_path)
