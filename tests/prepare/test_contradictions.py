@@ -26,7 +26,7 @@ def folders(tmp_path, monkeypatch) -> Path:
     return tmp_path / "set"
 
 
-@pytest.mark.fault(2, "a classifier of one class is trained, and right on all images")
+@pytest.mark.fault(10, "a classifier of one class is trained, and right on all images")
 @pytest.mark.parametrize(
     "classes",
     [
@@ -39,7 +39,7 @@ def test_one_class_is_nothing_to_tell_apart(folders, classes):
         run_stage(prepare_config("folders", folders, task="classify", classes=classes))
 
 
-@pytest.mark.fault(2, "a picture in two class folders counts for both, without a word")
+@pytest.mark.fault(10, "a picture in two class folders counts for both, without a word")
 def test_a_picture_in_two_classes_is_told(folders):
     run_stage(prepare_config("folders", folders, task="classify"))
     assert not read_contradictions()

@@ -136,7 +136,7 @@ def test_a_fraction_is_a_part_of_train_and_val_and_test_stay(split, capsys):
     assert "data.fraction leaves" not in capsys.readouterr().out  # class b has no object anywhere
 
 
-@pytest.mark.fault(2, "data.fraction is blamed for classes that have no object")
+@pytest.mark.fault(10, "data.fraction is blamed for classes that have no object")
 def test_classes_that_a_fraction_leaves_out_are_named(tmp_path, capsys):
     labels = {f"train/{number}": LABEL for number in range(5)}
     labels |= {"train/5": "1 0.5 0.5 0.2 0.4\n", "val/6": LABEL, "test/7": LABEL}

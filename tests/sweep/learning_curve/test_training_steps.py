@@ -40,7 +40,7 @@ def commit_params(project: Path, epochs: int | str) -> str:
     return found.stdout.strip()
 
 
-@pytest.mark.fault(2, "small parts of a learning curve have more steps, without a word")
+@pytest.mark.fault(3, "small parts of a learning curve have more steps, without a word")
 @pytest.mark.parametrize(
     ("part", "epochs", "told"), [(5, (256, 10), True), (32, (40, 10), False), (5, ("auto", "auto"), False)]
 )

@@ -370,7 +370,7 @@ def test_missing_bbox_is_computed_from_the_outline(tmp_path):
     assert list_reasons(source) == ["annotation 0: no bbox of four numbers: taken from its outline"]
 
 
-@pytest.mark.fault(1, "COCO: an outline without bbox takes the place of the keypoints")
+@pytest.mark.fault(10, "COCO: an outline without bbox takes the place of the keypoints")
 @pytest.mark.parametrize(
     ("keypoints", "task", "points"),
     [([20, 30, 2, 40, 30, 1, 0, 0, 0], "pose", [[20, 30, 2], [40, 30, 1], [0, 0, 0]]), ([], "segment", None)],

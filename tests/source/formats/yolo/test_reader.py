@@ -424,7 +424,7 @@ def test_keypoints_without_flip_pairs_give_a_remark(tmp_path):
     assert [remark[:19] for remark in read_source("yolo", tmp_path).remarks][1:] == ["no points are named"]
 
 
-@pytest.mark.fault(2, "kpt_oks_sigmas of data.yaml is ignored without a word")
+@pytest.mark.fault(10, "kpt_oks_sigmas of data.yaml is ignored without a word")
 @pytest.mark.parametrize("sigmas", [[0.05, 0.05], None])
 def test_tolerances_of_points_that_are_not_used_are_told(tmp_path, sigmas):
     own = {"kpt_oks_sigmas": sigmas} if sigmas else {}
