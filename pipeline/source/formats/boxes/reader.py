@@ -37,7 +37,7 @@ from pipeline.source.reading.class_lists import (
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
-from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.match_images import MatchingOptions, list_entry_paths
 from pipeline.source.reading.parsing import (
     UnreadableFileError,
     describe_unusable_annotation,
@@ -251,7 +251,7 @@ def _apply_image_lists(
             if split or not has_train
         ],
     )
-    names = [_list_names(entry, image_index, folder) if lists else [] for entry in entries]
+    names = [list_entry_paths(entry, image_index, folder) if lists else [] for entry in entries]
     known = {name.rpartition("/")[2] for listed in names for name in listed}
     assigned = [
         entry._replace(split=split) for entry, split in zip(entries, named.find_splits(names), strict=True)
@@ -273,13 +273,6 @@ def _read_image_list(path: Path) -> list[list[str]]:
         [first, *(other.removesuffix(".txt") for other in others if PurePosixPath(other).suffix in suffixes)]
         for first, *others in rows
     ]
-
-
-def _list_names(entry: ImageAnnotations, image_index: ImageIndex, folder: Path) -> list[str]:
-    """List the names of an image in lists, without suffix: with and without `_test`, that of its file."""
-    image = image_index.find(entry.names, near=entry.file.parent, single_image=True).image
-    paths = [image.with_name(entry.file.stem), image.with_suffix("")] if image else []
-    return [format_relative_path(path, folder) for path in (*paths, entry.file.with_suffix(""))]
 
 
 def _find_templates(image_index: ImageIndex) -> dict[Path, str]:
