@@ -159,8 +159,16 @@ class TestFolderWithoutLabel:
             read_source("folders", tmp_path)
         assert not matches_folder(tmp_path)
 
-    @pytest.mark.parametrize("form", ["auto", "folders"])
-    @pytest.mark.parametrize("pattern", ["{}/1.jpg", "train/{}/1.jpg"])
+    @pytest.mark.parametrize(
+        ("form", "pattern"),
+        [
+            ("auto", "{}/1.jpg"),
+            ("auto", "train/{}/1.jpg"),
+            ("auto", "set/{}/1.jpg"),
+            ("folders", "{}/1.jpg"),
+            ("folders", "train/{}/1.jpg"),
+        ],
+    )
     def test_message_names_the_folder_that_may_be_the_second_class(self, tmp_path, form, pattern):
         folders(tmp_path, pattern.format("ok"), pattern.format("no_label"))
         with pytest.raises(UserError, match="the folder no_label is taken for images without a class"):
