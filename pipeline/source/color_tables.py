@@ -16,8 +16,9 @@ _COLOR_HEADS: Final = ({"r", "red"}, {"g", "green"}, {"b", "blue"})
 _NAME_HEADS: Final = {"name", "names", "class", "classes", "class_name", "label", "label_name", "category"}
 _NUMBER_HEADS: Final = {"id", "class_id", "label_id", "index", "number", "value", "a", "alpha"}
 _DELIMITERS: Final = (",", ";", "\t")
-_NUMBER: Final = re.compile(r"(?:1?\d?\d|2[0-4]\d|25[0-5])(?:\.0+)?")
-"""A whole number of 0 to 255, as spreadsheets write it, too."""
+_NUMBER: Final = re.compile(r"0{0,2}(?:1?\d?\d|2[0-4]\d|25[0-5])(?:\.0+)?")
+"""A whole number of 0 to 255, as spreadsheets write it, too; CamVid's tables fill it up to three digits."""
+_LARGE_NUMBER: Final = re.compile(r"(?<![\w.])\d{3,}(?:\.0+)?(?![\w.]*\w)")
 _WORD: Final = re.compile(r"[^,;\s]+")
 _AROUND_NAME: Final = " \t:,;\"'"
 _CHANNELS: Final = 3
@@ -61,6 +62,7 @@ def read_color_names(file: Path) -> dict[int, str]:
         if columns := _find_columns(heads):
             return dict(_read_columns([_split_cells(line, delimiter) for line in lines[1:]], columns, file))
     rows = [row for line in lines if (row := _parse_line(line))]
+    _refuse_large_numbers(lines, rows, file)
     return dict(_choose_colors(rows, file))
 
 
@@ -99,12 +101,36 @@ def _read_columns(
         if not any(color):
             continue
         if not all(map(_NUMBER.fullmatch, color)):
-            raise UserError(
-                f"{file} has a row whose red, green and blue are not whole numbers of 0 to 255: "
-                f"{', '.join(row)[:100]!r}; correct it"
-            )
+            raise _report_no_color(", ".join(row), file)
         if name:
             yield _pack_color([_parse_number(cell) for cell in color]), name
+
+
+def _refuse_large_numbers(lines: Sequence[str], rows: Sequence[_Row], file: Path) -> None:
+    """Refuse a line that would be a color as those of the other lines are, but for a number above 255.
+
+    Raises:
+        UserError: There is one.
+    """
+    colors = {row.line for row in rows}
+    marks = set(map(_list_marks, colors))
+    others = (line for line in lines if line not in colors and _list_marks(line) in marks)
+    for line in others:
+        smaller = _parse_line(_LARGE_NUMBER.sub(str(_OPAQUE), line))
+        if smaller and len(smaller.numbers) == _CHANNELS and smaller.name:
+            raise _report_no_color(line, file)
+
+
+def _list_marks(line: str) -> frozenset[str]:
+    """Return the marks that divide a line."""
+    return frozenset(line) & {":", *_DELIMITERS}
+
+
+def _report_no_color(text: str, file: Path) -> UserError:
+    return UserError(
+        f"{file} has a row whose red, green and blue are not whole numbers of 0 to 255: {text[:100]!r}; "
+        "correct it"
+    )
 
 
 def _parse_line(line: str) -> _Row | None:

@@ -12,7 +12,7 @@ from pipeline.config.override_text import quote_override_text
 from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.source.archives.extract import find_unpacked_folder
-from pipeline.source.formats.folders.class_folders import iterate_class_folders
+from pipeline.source.formats.folders.class_folders import explain_unlabelled_folders, iterate_class_folders
 from pipeline.source.formats.folders.evidence import find_doubt
 from pipeline.source.formats.load_readers import load_formats
 from pipeline.source.reading.file_tree import (
@@ -88,7 +88,8 @@ def describe_doubt(folder: Path) -> str:
         return f" itself; {name} may be an archive of one: name it in data.source"
     parts = [part for part in iterate_class_folders(folder) if _holds_images(part.folder)]
     if len({part.name for part in parts if not part.is_unlabelled}) < 2:
-        return ""
+        others = explain_unlabelled_folders(parts) if len({part.name for part in parts}) > 1 else ""
+        return f" ({others})" if others else ""
     return f" ({find_doubt(parts)}; data.format=folders reads each folder as a class)"
 
 

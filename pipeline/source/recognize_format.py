@@ -196,9 +196,9 @@ def _find_formats(form: str, folder: Path) -> tuple[Sequence[str], Path]:
     descriptions = {name: reader.RECOGNIZED_BY for name, reader in load_formats().items()}
     if known := describe_known_export(folder):
         raise UserError(f"no annotations recognized in {folder}: {known}")
+    doubt = next(filter(None, map(describe_doubt, _iterate_nested(folder))), "")
     raise UserError(
-        f"no annotations recognized in {folder}{describe_doubt(folder)}: "
-        f"{explain_unknown_format(folder, descriptions)}"
+        f"no annotations recognized in {folder}{doubt}: {explain_unknown_format(folder, descriptions)}"
     )
 
 

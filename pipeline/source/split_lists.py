@@ -32,11 +32,25 @@ _MIN_LISTED: Final = 0.5
 """Lists that name fewer of the images are those of other data."""
 
 
+class SplitList(NamedTuple):
+    """A list of the images of a split.
+
+    Attributes:
+        file: The list.
+        split: train, val or test.
+        rows: The names that each line states for one image: its path, and perhaps that of its label file.
+    """
+
+    file: Path
+    split: str
+    rows: Sequence[Sequence[str]]
+
+
 class _Match(NamedTuple):
     """The lines of lists that end most like the path of an image.
 
     Attributes:
-        lines: The lines, without suffix; empty if none ends with the name of the image.
+        lines: The first names of the lines, without suffix; empty if none ends with the name of the image.
         parts: How many folders and names at the end are equal.
         name: The path of the image, without suffix.
         is_whole: All parts of the line, or of the image's path, are equal.
@@ -51,27 +65,32 @@ class _Match(NamedTuple):
 class SplitLists:
     """The splits of images by the lists of a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the lists that are named after splits alone: cat_train.txt is one of a class.
+    def __init__(self, folder: Path, lists: Iterable[SplitList] | None = None) -> None:
+        """Index the names in lists.
 
         Args:
             folder: That of the lists; it may be absent.
+            lists: The lists; without them those of the folder that are named after splits alone, since
+                cat_train.txt is one of a class.
 
         Raises:
-            UserError: A list is not a text file.
+            UserError: A list of the folder is not a text file.
         """
         self._folder = folder
-        self._lists = dict(_find_lists(folder))
+        self._lists: dict[Path, str] = {}
         self._files: dict[str, set[Path]] = defaultdict(set)
-        for file in self._lists:
-            for line in filter(None, map(str.strip, read_lines(file))):
-                flagged = _FLAG.fullmatch(line)
-                for name in (line, flagged[1]) if flagged else (line,):
-                    self._files[_remove_suffix(name)].add(file)
-        self._lines: dict[str, list[str]] = defaultdict(list)
-        for line in self._files:
-            self._lines[line.rpartition("/")[2]].append(line)
-        self._tails: dict[str, Mapping[str, Sequence[str]]] = {}
+        self._rows: dict[str, dict[str, None]] = defaultdict(dict)
+        for one in _read_lists(folder) if lists is None else lists:
+            self._lists[one.file] = one.split
+            for row in one.rows:
+                first, *others = map(_remove_suffix, row)
+                self._files[first].add(one.file)
+                for name in (first, *others):
+                    self._rows[name][first] = None
+        self._names: dict[str, list[str]] = defaultdict(list)
+        for name in self._rows:
+            self._names[name.rpartition("/")[2]].append(name)
+        self._tails: dict[str, Mapping[str, Collection[str]]] = {}
         self._used: set[Path] = set()
         self._twice = self._unclear = 0
 
@@ -112,21 +131,29 @@ class SplitLists:
                 if parts <= found.parts:
                     break
                 if lines := self._find_lines(tail):
-                    found = _Match(lines, parts, name, tail == name or tail in lines)
+                    found = _Match(lines, parts, name, tail == name or tail in self._rows)
                     break
         return found
 
     def _find_lines(self, tail: str) -> Collection[str]:
         """Find the line that is the end of a path, or else the lines that have this end, too."""
-        if tail in self._files:
-            return (tail,)
+        if tail in self._rows:
+            return self._rows[tail]
         stem = tail.rpartition("/")[2]
-        lines = self._lines.get(stem, [])
-        if len(lines) < 2:
-            return [line for line in lines if f"/{line}".endswith(f"/{tail}")]
+        names = self._names.get(stem, [])
+        if len(names) < 2:
+            return [row for name in names if f"/{name}".endswith(f"/{tail}") for row in self._rows[name]]
         if stem not in self._tails:
-            self._tails[stem] = _index_tails(lines)
+            self._tails[stem] = self._index_tails(names)
         return self._tails[stem].get(tail, ())
+
+    def _index_tails(self, names: Iterable[str]) -> Mapping[str, Collection[str]]:
+        """Return the lines by each end of their names: that of a/b/c by a/b/c, b/c and c."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for name in names:
+            for tail in _list_tails(name):
+                found[tail] |= self._rows[name]
+        return found
 
     def _choose_split(self, lines: Collection[str]) -> str | None:
         files = {file for line in lines for file in self._files[line]}
@@ -142,12 +169,12 @@ class SplitLists:
 
     def list_remarks(self) -> tuple[str, ...]:
         """Return what the user should know, after all images were looked up."""
-        unused = [file.name for file in self._lists if file not in self._used and file.stat().st_size]
+        unused = [file for file in self._lists if file not in self._used and file.stat().st_size]
         place = self._folder.name
         remarks = []
         if unused:
             name = "names" if len(unused) == 1 else "name"
-            listed = _list_few([f"{place}/{file}" for file in unused])
+            listed = _list_few([f"{place}/{format_relative_path(file, self._folder)}" for file in unused])
             remarks.append(f"{listed} {name} none of the images: left aside")
         if self._twice:
             images = format_count(self._twice, "image")
@@ -229,6 +256,18 @@ def _find_lists(folder: Path) -> Iterator[tuple[Path, str]]:
         yield both, "train"
 
 
+def _read_lists(folder: Path) -> Iterator[SplitList]:
+    """Read the lists of a folder; a line may be a name that ends with a number, or a name and a flag.
+
+    Raises:
+        UserError: A list is not a text file.
+    """
+    for file, split in _find_lists(folder):
+        lines = [line for line in map(str.strip, read_lines(file)) if line]
+        flagged = [found[1] for line in lines if (found := _FLAG.fullmatch(line))]
+        yield SplitList(file, split, [[name] for name in (*lines, *flagged)])
+
+
 def _list_image_stems(folder: Path) -> set[str]:
     """List the names, without suffix, of the images whose label files may lie in a folder.
 
@@ -252,15 +291,6 @@ def _list_words(stem: str) -> Sequence[str]:
 def _remove_suffix(name: str) -> str:
     path = PurePosixPath(name.replace("\\", "/").removeprefix("./"))
     return str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path)
-
-
-def _index_tails(lines: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """Return the lines by each of their ends: a/b/c by a/b/c, b/c and c."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for line in lines:
-        for tail in _list_tails(line):
-            found[tail].append(line)
-    return found
 
 
 def _list_tails(name: str) -> list[str]:

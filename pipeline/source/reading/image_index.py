@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import normalize
 
 from pipeline.config.source_paths import IMAGE_SUFFIXES
+from pipeline.source.path_group import PathGroup
 from pipeline.source.reading.file_tree import format_relative_path
 from pipeline.source.types import find_split_in_name
 
@@ -63,6 +64,7 @@ class ImageIndex:
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.images:
             self._by_stem[normalize_name(path.stem)].append(path)
+        self._namesakes: dict[tuple[str, bool], tuple[int, PathGroup]] = {}
 
     @cached_property
     def _by_place(self) -> Mapping[tuple[str, str], Sequence[Path]]:
@@ -139,23 +141,12 @@ class ImageIndex:
         last = PurePosixPath(parts[-1])
         known = _has_image_suffix(last.name)
         stem = normalize_name(last.stem if known else last.name)
-        same_stem = self._by_stem.get(stem, [])
-
-        def keep_exact(paths: Sequence[Path]) -> list[Path]:
-            return [path for path in paths if last.name == (path.name if known else path.stem)]
-
-        best = []
-        if len(same_stem) > 1:
+        spelling, group = self._find_namesakes(last.name, stem, known=known)
+        best: Sequence[Path] = group.paths
+        if len(best) > 1:
             at_places = (self._by_place.get((place, stem), ()) for place in self._list_places(parts, near))
-            best = next(filter(None, map(keep_exact, at_places)), [])
-        exact, cased = best or keep_exact(same_stem), []
-        if not exact:
-            cased = [
-                path
-                for path in same_stem
-                if normalize_name(path.name) == normalize_name(last.name) or not known
-            ]
-        best = best or self._keep_nearest(exact or cased or same_stem, parts, near)
+            at_place = ([path for path in paths if path in group.members] for paths in at_places)
+            best = next(filter(None, at_place), []) or _keep_most_similar(group, parts, near)
         if len(best) > 1:
             first, second, *_ = (format_relative_path(path, near) for path in best)
             return NameMatch(fault=f"{len(best)} images bear this name, such as {first} and {second}")
@@ -166,18 +157,30 @@ class ImageIndex:
         if _has_other_split(folder, stated, near):
             return NO_MATCH
         place = "/".join(parts[:-1]) or (str(near) if single_image else "")
-        doubt = (0 if exact else 2 if cased else 4) + (not _folders_agree(folder, self._root, stated, near))
-        note = f"its annotation calls it {last.name}" if known and not exact else ""
+        doubt = spelling + (not _folders_agree(folder, self._root, stated, near))
+        note = f"its annotation calls it {last.name}" if known and spelling else ""
         return NameMatch(best[0], note=note, doubt=doubt, name=name, place=place)
 
-    def _keep_nearest(self, paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
-        """Keep the image at exactly the stated path; else those with the most similar and nearest path."""
-        if len(paths) < 2:
-            return paths
-        here, below = (
-            [path for path in paths if str(path.parent) == place] for place in self._list_places(parts, near)
-        )
-        return here or below or _keep_most_similar(paths, parts, near)
+    def _find_namesakes(self, name: str, stem: str, *, known: bool) -> tuple[int, PathGroup]:
+        """Find the images whose names are most like one: exactly, but for case, or but for the suffix.
+
+        Args:
+            name: The name of an image, with or without a suffix.
+            stem: The same without suffix, normalized.
+            known: The name has the suffix of an image.
+
+        Returns:
+            The doubt about the spelling, 0, 2 or 4, and the images.
+        """
+        if (found := self._namesakes.get((name, known))) is not None:
+            return found
+        same_stem = self._by_stem.get(stem, [])
+        exact = [path for path in same_stem if name == (path.name if known else path.stem)]
+        cased = [path for path in same_stem if not known or normalize_name(path.name) == normalize_name(name)]
+        found = (0 if exact else 2 if cased else 4), PathGroup(exact or cased or same_stem)
+        if len(same_stem) > 1:
+            self._namesakes[name, known] = found
+        return found
 
     def _list_places(self, parts: Sequence[str], near: Path) -> tuple[str, str]:
         """Return the folder that a path states beside its annotation, and below the root."""
@@ -202,24 +205,14 @@ def normalize_name(name: str) -> str:
     return (name if name.isascii() else normalize("NFC", name)).casefold()
 
 
-def _keep_most_similar(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
+def _keep_most_similar(group: PathGroup, parts: Sequence[str], near: Path) -> Sequence[Path]:
     """Keep the images whose path ends most like the stated one, and of these those nearest the annotation.
 
     images/a/x.jpg and images/b/x.jpg are equally near to labels/a/x.txt: there the last folder decides.
     """
-    longest = _keep_maximal(
-        paths, lambda path: count_common_parts(reversed(path.parts[:-1]), reversed(parts[:-1]))
-    )
-    nearest = _keep_maximal(longest, lambda path: count_common_parts(path.parts, near.parts))
-    return _keep_maximal(
-        nearest, lambda path: count_common_parts(reversed(path.parts[:-1]), reversed(near.parts))
-    )
-
-
-def _keep_maximal(paths: list[Path], similarity: Callable[[Path], int]) -> list[Path]:
-    found = [similarity(path) for path in paths]
-    highest = max(found, default=0)
-    return [path for path, number in zip(paths, found, strict=True) if number == highest]
+    longest = group.keep_equal_ends(parts[:-1])
+    nearest = longest.keep_equal_starts(near.parts)
+    return nearest.keep_equal_ends(near.parts).paths
 
 
 def _own_parts(path: Path, other: Path) -> tuple[str, ...]:

@@ -66,6 +66,18 @@ def match_annotations_to_images(
     return placed, defects + _report_unlisted_images(folder, placed, layout)
 
 
+def list_entry_paths(entry: ImageAnnotations, images: ImageIndex, folder: Path) -> list[str]:
+    """List the paths by which lists may name the image of an annotation file, without suffix.
+
+    Returns:
+        That of the image, if there is one, with the name of the file in place of its own, and as it is; and
+        that of the file.
+    """
+    image = images.find(entry.names, near=entry.file.parent, single_image=True).image
+    paths = [image.with_name(entry.file.stem), image.with_suffix("")] if image else []
+    return [format_relative_path(path, folder) for path in (*paths, entry.file.with_suffix(""))]
+
+
 def resolve_rival_matches(
     matches: Sequence[NameMatch], *, one_file_per_image: bool = False
 ) -> list[NameMatch]:

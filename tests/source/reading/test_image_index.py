@@ -23,14 +23,23 @@ def test_names_that_thousands_of_folders_share_are_found_at_once(stated):
     assert time.process_time() - begun < 3
 
 
-def test_labels_in_folders_beside_those_of_the_images_are_matched_in_linear_time():
-    places = [f"part{number:04}/cam{camera}" for number in range(500) for camera in range(1, 5)]
-    index = ImageIndex([ROOT / "images" / place / "0001.jpg" for place in places])
+@pytest.mark.parametrize("pattern", ["images/{}/{}", "{}/images/{}"])
+def test_labels_in_folders_beside_those_of_the_images_are_matched_in_linear_time(pattern):
+    names = [f"{number:04}" for number in range(8)]
+    places = [pattern.format(f"part{number:04}", f"cam{camera}") for number in range(400) for camera in "12"]
+    index = ImageIndex([ROOT / place / f"{name}.jpg" for place in places for name in names])
     begun = time.process_time()
-    for place in places[::50]:
-        match = index.find(("0001",), near=ROOT / "labels" / place, single_image=True)
-        assert match.image == ROOT / "images" / place / "0001.jpg"
-    assert time.process_time() - begun < 2
+    for place in places:
+        near = ROOT / place.replace("images", "labels")
+        for name in names:
+            match = index.find((name,), near=near, single_image=True)
+            assert match.image == ROOT / place / f"{name}.jpg"
+    assert time.process_time() - begun < 5
+
+
+def test_image_nearest_to_the_label_wins_over_one_in_a_folder_of_its_name():
+    index = ImageIndex([ROOT / "images/a/1.jpg", ROOT / "labels/1.jpg"])
+    assert index.find(("1",), near=ROOT / "labels/a").image == ROOT / "labels/1.jpg"
 
 
 @pytest.mark.parametrize(

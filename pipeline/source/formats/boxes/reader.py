@@ -7,7 +7,6 @@ Images may come in pairs: NAME_test.jpg with the boxes, and NAME_temp.jpg, a tem
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -37,8 +36,8 @@ from pipeline.source.reading.class_lists import (
 )
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
-from pipeline.source.reading.image_index import ImageIndex, count_common_parts
-from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions, list_entry_paths
 from pipeline.source.reading.parsing import (
     UnreadableFileError,
     describe_unusable_annotation,
@@ -46,11 +45,11 @@ from pipeline.source.reading.parsing import (
     load_text,
     read_first_lines,
 )
+from pipeline.source.split_lists import SplitList, SplitLists
 from pipeline.source.types import (
     DEFAULT_OPTIONS,
     ReadOptions,
     Source,
-    choose_held_out_split,
     find_split_in_name,
 )
 
@@ -91,7 +90,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         used = count_class_numbers((line for file in files for _, line in file.lines), order)
         check_named_numbers(used, names, options.first_class, folder)
     entries = [entry for file in files if (entry := _read_file(file, image_index, names, order))]
-    entries, list_remarks = _apply_image_lists(lists, entries)
+    entries, list_remarks = _apply_image_lists(lists, entries, image_index, folder)
     remarks += list_remarks
     if order == "class_first":
         remarks.append("each line is read as class x1 y1 x2 y2, in pixels")
@@ -234,44 +233,46 @@ def _is_image_list(path: Path) -> bool:
 
 
 def _apply_image_lists(
-    lists: Sequence[Path], entries: Sequence[ImageAnnotations]
+    lists: Sequence[Path], entries: Sequence[ImageAnnotations], image_index: ImageIndex, folder: Path
 ) -> tuple[list[ImageAnnotations], list[str]]:
-    """Assign the splits that lists of images state; `trainval` is train.
+    """Assign the splits that lists of images state; `trainval` is train where there is no such list.
 
-    A list names the annotation file or its image. If several files have that name, the folders decide.
+    A list names the image of an annotation file, or the file, or both. If several have that name, the
+    folders decide.
     """
-    by_stem: dict[str, list[ImageAnnotations]] = defaultdict(list)
-    for entry in entries:
-        by_stem[entry.file.stem].append(entry)
-    claims: dict[Path, set[str]] = defaultdict(set)
-    missing = set()
-    for path in lists:
-        for line in load_text(path)[0].splitlines():
-            listed = _find_listed(line.split(), by_stem)
-            missing |= {line.split()[0]} if line.split() and not listed else set()
-            for entry in listed:
-                claims[entry.file].add(find_split_in_name(path.stem) or "train")
-    list_names = ", ".join(format_file_name(path) for path in lists)
-    assigned = [entry._replace(split=choose_held_out_split(claims[entry.file])) for entry in entries]
-    return assigned, [
-        f"{list_names}: {format_count(len(missing), 'image')} named there, but not here"
-    ] if missing else []
-
-
-def _find_listed(
-    names: Sequence[str], by_stem: Mapping[str, Sequence[ImageAnnotations]]
-) -> list[ImageAnnotations]:
-    """Find the annotations that a line names: of those with its stem, the ones that share most folders."""
-    paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
-    same_stem = by_stem.get(paths[0].stem, ()) if paths else ()
-    common = [
-        max(
-            count_common_parts(reversed(entry.file.parent.parts), reversed(path.parts[:-1])) for path in paths
-        )
-        for entry in same_stem
+    rows = {path: _read_image_list(path) for path in lists}
+    splits = {path: find_split_in_name(path.stem) for path in lists}
+    has_train = "train" in splits.values()
+    named = SplitLists(
+        folder,
+        [
+            SplitList(path, split or "train", rows[path])
+            for path, split in splits.items()
+            if split or not has_train
+        ],
+    )
+    names = [list_entry_paths(entry, image_index, folder) if lists else [] for entry in entries]
+    known = {name.rpartition("/")[2] for listed in names for name in listed}
+    assigned = [
+        entry._replace(split=split) for entry, split in zip(entries, named.find_splits(names), strict=True)
     ]
-    most = max(common, default=0)
-    return [entry for entry, number in zip(same_stem, common, strict=True) if number == most]
+    missing = {
+        row[0] for listed in rows.values() for row in listed if PurePosixPath(row[0]).stem not in known
+    }
+    list_names = ", ".join(format_file_name(path) for path in lists)
+    number = format_count(len(missing), "image")
+    remarks = [f"{list_names}: {number} named there, but not here"] if missing else []
+    return assigned, [*remarks, *named.list_remarks()]
+
+
+def _read_image_list(path: Path) -> list[list[str]]:
+    """Return the paths that each line states: that of the image, and perhaps that of its annotation file."""
+    rows = [line.replace("\\", "/").split() for line in load_text(path)[0].splitlines() if line.strip()]
+    suffixes = {".txt", *IMAGE_SUFFIXES}
+    return [
+        [first, *(other.removesuffix(".txt") for other in others if PurePosixPath(other).suffix in suffixes)]
+        for first, *others in rows
+    ]
 
 
 def _find_templates(image_index: ImageIndex) -> dict[Path, str]:

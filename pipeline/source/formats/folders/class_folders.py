@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,6 +38,14 @@ def iterate_class_folders(folder: Path) -> Iterator[ClassFolder]:
     if not splits:
         for path in outer:
             yield from _split_class_folder(path)
+
+
+def explain_unlabelled_folders(parts: Iterable[ClassFolder]) -> str:
+    """Say which folders are no classes by their name, if they may be some; empty if there are none."""
+    names = sorted({part.name for part in parts if part.is_unlabelled})
+    if not names:
+        return ""
+    return f"the folder {names[0]} is taken for images without a class: rename it if it is one"
 
 
 def _split_class_folder(folder: Path) -> Iterator[ClassFolder]:

@@ -14,7 +14,11 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.text import format_count
-from pipeline.source.formats.folders.class_folders import ClassFolder, iterate_class_folders
+from pipeline.source.formats.folders.class_folders import (
+    ClassFolder,
+    explain_unlabelled_folders,
+    iterate_class_folders,
+)
 from pipeline.source.formats.folders.evidence import find_doubt
 from pipeline.source.formats.masks.mask_content import classify_content
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files, list_images
@@ -52,7 +56,11 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     names = tuple(sorted({part.name for _, part in images if not part.is_unlabelled}))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
-        raise UserError(f"no class folders with images in {folder}: expected two or more, found {found}")
+        others = explain_unlabelled_folders(part for _, part in images)
+        raise UserError(
+            f"no class folders with images in {folder}: expected two or more, found {found}"
+            f"{f'; {others}' if others else ''}"
+        )
     other_files = sorted({path for path, _ in files} - {path for path, _ in images})
     unclassified = sorted(set(list_images(folder)) - {path for path, _ in images})
     defects = [

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.source.formats.kitti.image_sets import read_listed_splits
+from pipeline.source.formats.kitti.image_sets import apply_image_sets
 from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.plausibility.predictions import are_certain, parse_score
 from pipeline.source.reading.assemble import assemble_source
@@ -75,12 +75,12 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             f"the KITTI files in {folder} have a score on each line, so a model has written them: set "
             "data.predictions=labels to use them as labels"
         )
-    splits = read_listed_splits(folder, {file.path for file in files})
-    entries = [_parse_file(file)._replace(split=splits.get(file.path.stem)) for file in labels]
+    parsed = [_parse_file(file) for file in labels]
+    entries, list_remarks = apply_image_sets(folder, parsed, {file.path for file in files}, image_index)
     is_scored = not drawn and any(scores[file.path] for file in labels)
     remarks = _describe_files(files, labels, is_scored=is_scored)
     layout = MatchingOptions(image_index, one_file_per_image=True)
-    source = assemble_source(folder, entries, layout, remarks)
+    source = assemble_source(folder, entries, layout, (*remarks, *list_remarks))
     return read_boxes_as_stated(source, "corners", options.labels)
 
 

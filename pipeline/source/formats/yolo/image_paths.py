@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,7 +68,9 @@ def read_image_list(file: Path, root: Path) -> list[Path]:
     """
     lines = [line.strip() for line in read_lines(file)]
     roots = tuple(dict.fromkeys((file.resolve().parent, file.parent, root)))
-    return [_find_path(line, roots) for line in lines if line]
+    paths = [_find_path(line, roots) for line in lines if line]
+    places = {place: _place_below(place, root) for place in {path.parent for path in paths}}
+    return [places[path.parent] / path.name for path in paths]
 
 
 def _find_split_path(split: str, stated: str, root: Path, file: Path) -> SplitPath:
@@ -75,6 +78,7 @@ def _find_split_path(split: str, stated: str, root: Path, file: Path) -> SplitPa
     renamed = ""
     if not path_exists(path) and (similar := _find_similar_path(stated, root)):
         path, renamed = similar, format_relative_path(similar, root)
+    path = _place_below(path, root)
     real, place = path.resolve(), file.parent.resolve()
     if real != place and place.is_relative_to(real):
         raise UserError(
@@ -143,6 +147,22 @@ def _remove_parent_parts(path: Path) -> Path:
         return path.absolute()
     after = len(parts) - parts[::-1].index("..")
     return Path(*parts[:after]).resolve().joinpath(*parts[after:])
+
+
+def _place_below(path: Path, root: Path) -> Path:
+    """Return a path that leads through a link to the root as one below the root; any other one as it is.
+
+    An image has one path then, however a list or a data.yaml spells it, and a name that is relative to the
+    root. Links below the root are not followed.
+    """
+    start = root.absolute()
+    if path.is_relative_to(start):
+        return path
+    real = os.path.realpath(root)
+    place = next(
+        (place for place in reversed((path, *path.parents)) if os.path.realpath(place) == real), None
+    )
+    return start / path.relative_to(place) if place else path
 
 
 def _is_within(path: Path, folder: Path | None) -> bool:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
 from pipeline.source.formats.yolo.folders import find_label_path
@@ -27,6 +28,8 @@ _MAX_LABEL_BYTES: Final = 50_000_000
 """About half a million boxes."""
 _MAX_SEARCHED_FOLDERS: Final = 200
 _MAX_SHOWN: Final = 3
+_LABELS: Final = "labels"
+"""The usual name of a folder of labels."""
 
 
 class YoloImage(NamedTuple):
@@ -67,8 +70,7 @@ def read_image_labels(splits: Mapping[Path, tuple[str | None, ...]], root: Path)
     found = [
         _read_label_file(image, listed, find_label_path(image), root) for image, listed in splits.items()
     ]
-    found = _search_other_folders(found, root)
-    found = _follow_links(found, root)
+    found = _search_other_places(found, root)
     for simplify in (normalize_name, simplify_stem):
         found = _match_similar_labels(found, root, simplify)
     return found
@@ -109,11 +111,11 @@ def describe_unread_labels(found: Sequence[YoloImage], folder: Path, root: Path)
     unread = [place for place in find_unread_folders(labels, root) if place.is_relative_to(folder)]
     if not unread:
         return []
-    places = ", ".join(f"{format_relative_path(place, folder)}/" for place in unread[:_MAX_SHOWN])
+    places = ", ".join(f"{format_relative_path(place, root)}/" for place in unread[:_MAX_SHOWN])
     used = sorted({label.parent for label in labels.values()})
     return [
         f"label files of the same images in {places} are not read: those in "
-        f"{format_relative_path(used[0], folder)}/ are"
+        f"{format_relative_path(used[0], root)}/ are"
     ]
 
 
@@ -146,35 +148,88 @@ def find_orphan_labels(
     ]
 
 
-def _search_other_folders(found: list[YoloImage], root: Path) -> list[YoloImage]:
-    """Look for the labels of folders in which no image has one, in folders that hold files of their names."""
+def _search_other_places(found: list[YoloImage], root: Path) -> list[YoloImage]:
+    """Look for the labels of folders in which no image has one: in other folders, and where links lead to.
+
+    Raises:
+        UserError: Both hold labels, and these differ.
+    """
+    bare = _find_bare_folders(found)
     places = {
         place: label_folder
-        for place, images in islice(_find_bare_folders(found).items(), _MAX_SEARCHED_FOLDERS)
+        for place, images in islice(bare.items(), _MAX_SEARCHED_FOLDERS)
         if (label_folder := find_label_folder(images, root))
     }
-    return [
-        _read_label_file(item.image, item.splits, place / f"{item.image.stem}.txt", root)
-        if (place := places.get(item.image.parent))
-        else item
-        for item in found
-    ]
-
-
-def _follow_links(found: list[YoloImage], root: Path) -> list[YoloImage]:
-    """Read the labels of links beside the files that they lead to, for folders in which no image has one."""
-    labels = {
-        image: label
-        for images in _find_bare_folders(found).values()
-        for image in images
-        if (target := Path(os.path.realpath(image))) != image and is_file(label := find_label_path(target))
+    linked = {place: _find_linked_labels(images) for place, images in bare.items()}
+    for place, label_folder in places.items():
+        if _LABELS not in format_relative_path(label_folder, root).casefold().split("/"):
+            _refuse_rival_labels(bare[place], label_folder, linked[place])
+    followed = {image: label for place in linked.keys() - places for image, label in linked[place].items()}
+    labels = followed | {
+        image: label_folder / f"{image.stem}.txt"
+        for place, label_folder in places.items()
+        for image in bare[place]
     }
     return [
-        _read_label_file(item.image, item.splits, labels[item.image], root)._replace(follows_link=True)
+        _read_label_file(item.image, item.splits, labels[item.image], root)._replace(
+            follows_link=item.image in followed
+        )
         if item.image in labels
         else item
         for item in found
     ]
+
+
+def _find_linked_labels(images: Sequence[Path]) -> dict[Path, Path]:
+    """Find the label files beside the files that images of one folder, or the folder itself, are links to."""
+    folder = Path(os.path.realpath(images[0].parent))
+    targets = {
+        image: Path(os.path.realpath(image)) if os.path.islink(image) else folder / image.name  # noqa: PTH114
+        for image in images
+    }
+    return {
+        image: label
+        for image, target in targets.items()
+        if target != image and is_file(label := find_label_path(target))
+    }
+
+
+def _refuse_rival_labels(images: Sequence[Path], folder: Path, linked: Mapping[Path, Path]) -> None:
+    """Refuse links whose labels may be those of a folder of any name, or those beside the linked files.
+
+    The folder may hold corrected labels as well as the output of a model.
+
+    Args:
+        images: Images in one folder, without a label file in the usual place.
+        folder: The folder with text files of their names.
+        linked: The label files beside the files that the images are links to.
+
+    Raises:
+        UserError: The two differ for one of the images.
+    """
+    rival = next(
+        (
+            image
+            for image in (images if linked else ())
+            if _read_contents(folder / f"{image.stem}.txt") != _read_contents(linked.get(image))
+        ),
+        None,
+    )
+    if rival:
+        beside = next(iter(linked.values())).parent
+        raise UserError(
+            f"the images in {rival.parent} are links, and {folder} holds other labels for them than {beside} "
+            f"does, beside the linked files (compare those of {rival.name}): to read the first, call the "
+            f"folder {_LABELS}; to read the others, move it out of the source"
+        )
+
+
+def _read_contents(label: Path | None) -> bytes | None:
+    """Return the bytes of a label file; None if there is no such file."""
+    try:
+        return label.read_bytes() if label else None
+    except OSError:
+        return None
 
 
 def _find_bare_folders(found: Sequence[YoloImage]) -> dict[Path, list[Path]]:

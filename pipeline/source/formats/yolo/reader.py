@@ -94,9 +94,10 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         listed = [item.image for item in found]
         raise UserError(explain_missing_labels(folder, listed, found[0].label))
     source = _build_source(data, found, folder, options)
-    unlisted = _find_unlisted_images(found, folder)
-    orphans = find_orphan_labels(found, unlisted, folder, data.root)
-    unread = describe_unread_labels(found, folder, data.root)
+    place = folder if data.root == folder else folder.resolve()  # names are relative to the root
+    unlisted = _find_unlisted_images(found, place)
+    orphans = find_orphan_labels(found, unlisted, place, data.root)
+    unread = describe_unread_labels(found, place, data.root)
     remarks = (*source.remarks, *unread, *_warn_outside_source(found, folder))
     return source._replace(remarks=remarks, defects=(*orphans, *_report_unlisted_images(unlisted, data.root)))
 
@@ -223,19 +224,30 @@ def _build_image(
 
 
 def _warn_outside_source(found: list[YoloImage], folder: Path) -> list[str]:
-    """Warn about images outside the source folder: `dvc repro` does not notice changes there.
+    """Warn about images and labels outside the source folder: `dvc repro` does not notice changes there.
 
-    A link in the source to a folder elsewhere is followed, so that changes behind it are noticed.
+    A link in the source to a folder elsewhere is followed, so that changes behind it are noticed. Labels may
+    lie elsewhere though the images do not: beside the files that these are links to, for example.
     """
-    folders = sorted({item.image.parent for item in found})
-    root = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are
-    outside = [
-        path
-        for path in folders
-        if not Path(os.path.abspath(path)).is_relative_to(root)  # noqa: PTH100
-        and not path.resolve().is_relative_to(folder.resolve())
+    folders = {
+        "images": {item.image.parent for item in found},
+        "labels": {item.label.parent for item in found if not item.is_unlabelled},
+    }
+    return [
+        f"{kind} lie outside data.source, in {path}, where changes go unnoticed"
+        for kind, places in folders.items()
+        for path in _find_outside_folders(sorted(places), folder)[:1]
     ]
-    return [f"images lie outside data.source, in {path}, where changes go unnoticed" for path in outside[:1]]
+
+
+def _find_outside_folders(places: Sequence[Path], folder: Path) -> list[Path]:
+    root, real = Path(os.path.abspath(folder)), folder.resolve()  # noqa: PTH100 - links stay as they are
+    return [
+        path
+        for path in places
+        if not Path(os.path.abspath(path)).is_relative_to(root)  # noqa: PTH100
+        and not path.resolve().is_relative_to(real)
+    ]
 
 
 def _find_unlisted_images(found: list[YoloImage], folder: Path) -> list[Path]:

@@ -86,6 +86,54 @@ def test_image_lists_are_splits(tmp_path):
     assert source.remarks[0] == "test.txt, trainval.txt: 1 image named there, but not here"
 
 
+def write_sequences(folder, images):
+    """Write an image at each path, and its boxes in a folder gt beside images."""
+    for image in images:
+        write_picture(folder / image)
+        label = folder / image.replace("images", "gt").replace(".jpg", ".txt")
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("10 20 50 60 3\n")
+
+
+OUTER, INNER = "images/{}/0001.jpg", "{}/images/0001.jpg"
+
+
+@pytest.mark.fault(2, "lists name images that others in the source are called like")
+@pytest.mark.parametrize(
+    ("layout", "pattern", "splits"),
+    [
+        (OUTER, "/ds/{}/0001.jpg", ["train", "val", None]),
+        (OUTER, "{}/images/0001.jpg", [None, None, None]),
+        (OUTER, "x/images/{}/0001.jpg gt/{}/0001.txt", ["train", "val", None]),
+        (OUTER, "old/{}_left/0001.jpg gt/{}/0001.txt", ["train", "val", None]),
+        (OUTER, "gt\\{}\\0001.jpg", ["train", "val", None]),
+        (INNER, "{}/images/0001.jpg", ["train", "val", None]),
+        (INNER, "/ds/{}/images/0001.jpg", ["train", "val", None]),
+        (INNER, "images/{}/0001.jpg", [None, None, None]),
+    ],
+)
+def test_list_names_the_image_of_its_folder_alone(tmp_path, layout, pattern, splits):
+    cameras = ["cam1", "cam2", "cam3"]
+    write_sequences(tmp_path, [layout.format(camera) for camera in cameras])
+    for split, camera in (("train", "cam1"), ("val", "cam2")):
+        (tmp_path / f"{split}.txt").write_text(f"{pattern.format(camera, camera)}\n")
+    source = read_folder(tmp_path)
+    assert {image.source: image.split for image in source.images} == {
+        layout.format(camera): split for camera, split in zip(cameras, splits, strict=True)
+    }
+    assert len([remark for remark in source.remarks if "in none of their splits" in remark]) == 1
+
+
+@pytest.mark.fault(2, "lists name images that others in the source are called like")
+def test_renamed_folders_leave_namesakes_in_no_split(tmp_path):
+    write_sequences(tmp_path, [OUTER.format("cam1"), OUTER.format("cam2"), "images/cam1/0002.jpg"])
+    (tmp_path / "train.txt").write_text("/ds/a/0001.jpg\n/ds/a/0002.jpg\n")
+    (tmp_path / "val.txt").write_text("/ds/b/0001.jpg\n")
+    source = read_folder(tmp_path)
+    assert [image.split for image in source.images] == [None, "train", None]
+    assert [remark for remark in source.remarks if remark.startswith("2 images have a name")]
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -158,3 +158,23 @@ class TestFolderWithoutLabel:
         with pytest.raises(UserError, match="expected two or more, found only 'cat'"):
             read_source("folders", tmp_path)
         assert not matches_folder(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("form", "pattern"),
+        [
+            ("auto", "{}/1.jpg"),
+            ("auto", "train/{}/1.jpg"),
+            ("auto", "set/{}/1.jpg"),
+            ("folders", "{}/1.jpg"),
+            ("folders", "train/{}/1.jpg"),
+        ],
+    )
+    def test_message_names_the_folder_that_may_be_the_second_class(self, tmp_path, form, pattern):
+        folders(tmp_path, pattern.format("ok"), pattern.format("no_label"))
+        with pytest.raises(UserError, match="the folder no_label is taken for images without a class"):
+            read_source(form, tmp_path)
+
+    def test_lone_folder_of_images_without_a_class_is_not_told_of(self, tmp_path):
+        with pytest.raises(UserError) as refused:
+            read_source("auto", folders(tmp_path, "no_label/1.jpg"))
+        assert "without a class" not in str(refused.value)

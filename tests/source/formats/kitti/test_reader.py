@@ -105,6 +105,26 @@ def test_splits_are_read_from_image_sets(tmp_path):
     ]
 
 
+@pytest.mark.fault(2, "lists name images that others in the source are called like")
+@pytest.mark.parametrize(
+    ("pattern", "splits"),
+    [
+        ("{}/image_2/000000.png", ["train", "test", None]),
+        ("/ds/{}/label_2/000000.txt", ["train", "test", None]),
+        ("image_2\\{}\\000000.png", [None, None, None]),
+    ],
+)
+def test_list_names_the_image_of_its_folder_alone(tmp_path, pattern, splits):
+    cameras = ["cam1", "cam2", "cam3"]
+    for camera in cameras:
+        write(tmp_path, {"000000": CAR}, images=f"{camera}/image_2", texts=f"{camera}/label_2")
+    for split, camera in (("train", "cam1"), ("test", "cam2")):
+        (tmp_path / f"{split}.txt").write_text(f"{pattern.format(camera)}\n")
+    source = read_folder(tmp_path)
+    assert [image.split for image in source.images] == splits
+    assert len([remark for remark in source.remarks if "in none of their splits" in remark]) == 1
+
+
 @pytest.mark.parametrize("line", ["Car 0.0 0", "Car 0 0 0 a 20 50 60 1 1 1 1 1 1 1", "nonsense"])
 def test_malformed_line_is_a_finding(tmp_path, line):
     source = read_folder(write(tmp_path, {"000000": f"{CAR}{line}\n"}))

@@ -423,6 +423,10 @@ def load_colors(folder, text, file="class_dict.csv"):
         ("1,255,0,0\n2,0,255,0\n", ["1", "2"]),
         ("# label:color_rgb:parts:actions\ntype0:255,0,0::\na:b 1:0,255,0:x:\n", ["type0", "a:b 1"]),
         ("Person, sitting 255 0 0\n0, 255, 0: dog\n", ["Person, sitting", "dog"]),
+        ("cat:255,0,0::\ndog:0,255,0::\nsize: 1920 1080 3\n", ["cat", "dog"]),
+        ("cat:255,0,0::\ndog:0,255,0::\nkept in version 2024 of 12 files::\n", ["cat", "dog"]),
+        ("cat 255 0 0\ndog 0 255 0\n1920 1080 720 3\n", ["cat", "dog"]),
+        ("cat 255 0 0\ndog 0 255 0\n1920x1080 300 2 1.5 files\n", ["cat", "dog"]),
     ],
 )
 def test_table_of_colors_names_them(tmp_path, text, names):
@@ -442,6 +446,35 @@ def test_table_of_colors_names_them(tmp_path, text, names):
 )
 def test_table_of_colors_that_is_not_clear_is_refused(tmp_path, text):
     with pytest.raises(UserError, match=r"class_dict\.csv"):
+        load_colors(tmp_path, text)
+
+
+@pytest.mark.fault(10, "a table of colors with padded numbers, or with one above 255")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "255 000 000\tcat\n000 255 000\tdog\n",
+        "cat,255,00,0\ndog,000,255,000.0\n",
+        "name,r,g,b\ncat,255,000,000\ndog,000,255,000\n",
+    ],
+)
+def test_numbers_of_a_color_may_be_padded(tmp_path, text):
+    assert load_colors(tmp_path, text) == {RED: "cat", GREEN: "dog"}
+
+
+@pytest.mark.fault(10, "a table of colors with padded numbers, or with one above 255")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat,255,0,0\ndog,0,300,0\n",
+        "cat,255.0,0.0,0.0\ndog,0.0,300.0,0.0\n",
+        "255 0 0\tcat\n0 0256 0\tdog\n",
+        "cat:255,0,0::\ndog:0,2550,0::\n",
+        "cat 255 0 0\nbig dog 256 256 256\n",
+    ],
+)
+def test_color_with_a_number_above_255_is_refused(tmp_path, text):
+    with pytest.raises(UserError, match="whole numbers of 0 to 255"):
         load_colors(tmp_path, text)
 
 
