@@ -43,7 +43,7 @@ as long as `yolo train` trained, start-up and our caching of the images (1 to 3%
 Both have the defaults of their program. Those of `full` (conf/) were chosen on these sets: by val, except that the first rates from official weights
 were lowered after test was seen, too. `yolo train` collects {64 // BATCH} batches for a step and warms up for three epochs; `full` makes a step of each batch, computes in bf16
 where the processor can, and keeps decoded images in memory. At 320 px an earlier edition found no gain from yolov8n (`full` / `yolo train`: bccd 0.640 / 0.639 and
-rbc-coco 0.764 / 0.778 by three seeds, windturbine 0.698 / 0.729 by one); the tables at 320 px below are newer, of one seed. Seconds at 320 px, and
+rbc-coco 0.764 / 0.778 by three seeds, windturbine 0.698 / 0.729 by one); the tables at 320 px below are newer, of two seeds. Seconds at 320 px, with 100 epochs, and
 from yolo11n on bccd and rbc-coco, were measured beside other work: compare their CPU seconds.
 
 Machine: {"; ".join(machines)}; no GPU. The trainings of a set, base and seed ran one after the other on the same cores. On a CPU `yolo train` computes
