@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
-from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.core.paths import FINETUNED_FOLDER, PREPARED_FOLDER
 from pipeline.core.text import format_count
 from pipeline.dataset.manifest import (
     BaseSeen,
@@ -19,9 +20,14 @@ from pipeline.dataset.manifest import (
     select_listed_images,
 )
 from pipeline.storage.base_weights import find_weights_origin, is_bundled_sha256
+from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.tracking.store.run_files import download_run_files
+from pipeline.tracking.store.run_tags import STAGE_TAG_PREFIX, WEIGHTS_TAG
+from pipeline.tracking.store.tracked_runs import RunReader, TrackingUnavailableError
+from pipeline.tracking.target import TrackingTarget
 
 FACTS_FILE: Final = "run.json"
-"""Beside weights of this project, as finetune wrote it."""
+"""Beside weights of this project, and in their run, as finetune wrote it."""
 MAX_FACTS_BYTES: Final = 10_000_000
 """A larger file is none that finetune wrote: MAX_LISTED_IMAGES are 2 MB."""
 
@@ -38,23 +44,28 @@ class BaseImages(NamedTuple):
     seen: BaseSeen
 
 
-def find_base_images(path: Path | None, sha256: str | None, prepared: Manifest) -> BaseImages | None:
-    """Find the images of weights, by the run.json of their training beside them.
+def find_base_images(
+    path: Path | None, sha256: str | None, prepared: Manifest, target: TrackingTarget
+) -> BaseImages | None:
+    """Find the images of weights, by the run.json of their training: beside them, or in its run.
 
     Args:
         path: The file of the weights; None for random ones.
         sha256: Of the file.
         prepared: The manifest of the data that is trained on now.
+        target: MLflow's store. Only a local database is asked: a training waits for no server.
 
     Returns:
         None where they are official or bundled, or learnt from none but the present train and val images.
     """
-    if path is None:
+    if path is None or sha256 is None:
         return None
-    facts = _read_facts(path.parent / FACTS_FILE, sha256)
+    origin = find_weights_origin(str(path.absolute()), None)
+    if origin == "published":
+        return None
+    facts = _read_facts(path.parent / FACTS_FILE, sha256) or _fetch_facts(target, sha256)
     if facts is None:
-        is_own = find_weights_origin(str(path.absolute()), None) == "own"
-        return BaseImages(frozenset(), BaseSeen(0, is_complete=False)) if is_own else None
+        return BaseImages(frozenset(), BaseSeen(0, is_complete=False)) if origin == "own" else None
     listed, seen = read_learnt_images(facts), _find_seen_before(facts)
     if facts.get("data") != prepared.digest:
         test = [item.sha256 for item in prepared.in_split("test")]
@@ -66,8 +77,25 @@ def find_base_images(path: Path | None, sha256: str | None, prepared: Manifest) 
     return BaseImages(listed or frozenset(), seen)
 
 
-def _read_facts(file: Path, sha256: str | None) -> dict[str, Any] | None:
-    """Read the run.json beside weights; None if there is none, or it is of other weights."""
+def _fetch_facts(target: TrackingTarget, sha256: str) -> dict[str, Any] | None:
+    """Fetch the run.json of the run that trained weights; None if the local database has none."""
+    if target.database is None:
+        return None
+    reader, wanted = RunReader(target), f"tags.`{WEIGHTS_TAG}` = '{sha256}'"
+    try:
+        with TemporaryDirectory(dir=create_scratch_folder("finetune")) as folder:
+            for run in reader.search_runs(f"{wanted} AND tags.`{STAGE_TAG_PREFIX}finetune` = 'finished'"):
+                place = f"{FINETUNED_FOLDER.name}/{FACTS_FILE}"
+                copy = download_run_files(reader, run.run_id, place, Path(folder))
+                if copy is not None:
+                    return _read_facts(copy, sha256)
+    except TrackingUnavailableError:
+        pass
+    return None
+
+
+def _read_facts(file: Path, sha256: str) -> dict[str, Any] | None:
+    """Read a run.json; None if there is none, or it is of other weights."""
     try:
         facts = json.loads(file.read_bytes()) if file.stat().st_size <= MAX_FACTS_BYTES else None
     except (OSError, ValueError, RecursionError):

@@ -124,7 +124,8 @@ def _keep_training(folder: Path, *, summary: str) -> None:
 
 def _remark_on_settings(config: Config, inputs: TrainingInputs) -> list[str]:
     prepared, teacher = inputs.prepared, inputs.teacher
-    learnt = find_base_images(teacher.path, teacher.sha256, prepared) if teacher else None
+    target = _build_target(config)
+    learnt = find_base_images(teacher.path, teacher.sha256, prepared, target) if teacher else None
     return [
         *list_unused_keys(config.model_dump(mode="json"), prepared.task),
         *list_unused_flips(prepared.keypoints, config.augment.online),
@@ -158,7 +159,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
             "architecture": base.architecture_sha256,
         },
     )
-    learnt = find_base_images(base.path, base.sha256, prepared)
+    learnt = find_base_images(base.path, base.sha256, prepared, _build_target(config))
     return TrainingInputs(prepared, copies, base, teacher, key, automatic, base_images=learnt)
 
 
@@ -186,11 +187,15 @@ def _resolve_teacher(config: Config) -> Teacher | None:
 def _open_run(
     config: Config, inputs: TrainingInputs, folder: Path, *, resume: bool
 ) -> AbstractContextManager[RunSession]:
-    tracker = config.tracking
-    target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
-    name = tracker.run_name or name_training(config, inputs.base, task=inputs.prepared.task, key=inputs.key)
+    task, key = inputs.prepared.task, inputs.key
+    name = config.tracking.run_name or name_training(config, inputs.base, task=task, key=key)
     tags = {**_build_tags(config, inputs), TRAINING_TAG: identify_training(folder, is_resumed=resume)}
-    return open_run(target, key=inputs.key, name=name, tags=tags, resume=resume)
+    return open_run(_build_target(config), key=key, name=name, tags=tags, resume=resume)
+
+
+def _build_target(config: Config) -> TrackingTarget:
+    used = config.tracking
+    return TrackingTarget(used.uri, used.experiment, used.timeout, used.system_metrics)
 
 
 def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_resumed: bool) -> TrainingInputs:

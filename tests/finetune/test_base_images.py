@@ -10,8 +10,12 @@ import pytest
 from pipeline.dataset.manifest import ImageRecord, Manifest, list_learnt_images
 from pipeline.finetune.base_images import find_base_images, remark_on_base_images
 from pipeline.storage.files import hash_file
+from pipeline.tracking.runs import open_run
+from pipeline.tracking.store.run_tags import WEIGHTS_TAG
+from pipeline.tracking.target import TrackingTarget
 from tests.trainings import FOUNDATION
 
+TARGET = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
 OFFICIAL = {"name": "yolo26n", "weights": "yolo26n.pt", "sha256": "1" * 64}
 OWN = {"name": "mine", "weights": "best.pt", "sha256": "2" * 64}
 RANDOM = {"name": "random", "weights": None, "sha256": None}
@@ -40,7 +44,7 @@ def find(folder, prepared, *, name="best.pt", content=b"weights", **facts):
     if facts:
         hashes = {"best": "9" * 64, "last": hash_file(file)}
         (folder / "run.json").write_text(json.dumps({"sha256": hashes, **facts}))
-    found = find_base_images(file, hash_file(file), prepared)
+    found = find_base_images(file, hash_file(file), prepared, TARGET)
     return None if found is None else (str(found.seen), len(found.listed))
 
 
@@ -50,7 +54,8 @@ def record(manifest=BEFORE, base=RANDOM, **more):
 
 @pytest.fixture(autouse=True)
 def _root(tmp_path, monkeypatch):
-    monkeypatch.setenv("FINETRACK_ROOT", str(FOUNDATION.parents[2]))
+    monkeypatch.setenv("FINETRACK_ROOT", str(tmp_path))
+    (tmp_path / "models").symlink_to(FOUNDATION.parents[1])
     monkeypatch.chdir(tmp_path)
 
 
@@ -79,8 +84,8 @@ def test_a_damaged_record_is_none(tmp_path, text):
 
 def test_official_bundled_and_random_weights_need_no_record(tmp_path):
     assert find(tmp_path, OTHER_SPLIT, name="yolo26n-seg.pt") is None
-    assert find_base_images(FOUNDATION, hash_file(FOUNDATION), OTHER_SPLIT) is None
-    assert find_base_images(None, None, OTHER_SPLIT) is None
+    assert find_base_images(FOUNDATION, hash_file(FOUNDATION), OTHER_SPLIT, TARGET) is None
+    assert find_base_images(None, None, OTHER_SPLIT, TARGET) is None
 
 
 @pytest.mark.fault(2, "the base weights were trained on present test images")
@@ -128,8 +133,29 @@ def test_what_raises_scores_is_remarked_on(tmp_path, prepared, count, key):
     Path("w.pt").write_bytes(b"weights")
     hashes = {"best": hash_file(Path("w.pt"))}
     Path("run.json").write_text(json.dumps({**record(), "sha256": hashes}))
-    found = find_base_images(tmp_path / "w.pt", hashes["best"], prepared)
+    found = find_base_images(tmp_path / "w.pt", hashes["best"], prepared, TARGET)
     assert len(remark_on_base_images(key, "w.pt", found, prepared)) == count
     Path("run.json").unlink()
-    unknown = find_base_images(tmp_path / "w.pt", hashes["best"], prepared)
+    unknown = find_base_images(tmp_path / "w.pt", hashes["best"], prepared, TARGET)
     assert len(remark_on_base_images(key, "w.pt", unknown, prepared)) == 1
+
+
+@pytest.mark.fault(2, "the base weights were trained on present test images")
+@pytest.mark.parametrize("is_intact", [True, False])
+def test_the_run_of_the_weights_says_what_they_learnt_from(tmp_path, is_intact):
+    assert find(tmp_path, OTHER_SPLIT) == ("unknown", 0)
+    assert not Path("mlflow.db").exists()
+    sha256 = hash_file(tmp_path / "best.pt")
+    Path("finetuned").mkdir()
+    hashes = {"best": sha256 if is_intact else "9" * 64}
+    Path("finetuned/run.json").write_text(json.dumps({**record(), "sha256": hashes}))
+    with open_run(TARGET, key="a", name="a", tags={WEIGHTS_TAG: sha256}) as session:
+        session.log_artifact(Path("finetuned"))
+    assert find(tmp_path, OTHER_SPLIT) == (("3", 5) if is_intact else ("unknown", 0))
+
+
+def test_a_server_is_not_asked(tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    server = TrackingTarget("http://127.0.0.1:9", "trial", 20.0)
+    found = find_base_images(tmp_path / "w.pt", hash_file(tmp_path / "w.pt"), OTHER_SPLIT, server)
+    assert str(found.seen) == "unknown"
