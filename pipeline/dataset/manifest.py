@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.tasks import Keypoints, Task
 
@@ -15,6 +16,8 @@ _LISTED_DIGITS: Final = 16
 """Hexadecimal digits of the SHA-256 of a listed image: enough to tell billions of images apart."""
 MAX_LISTED_IMAGES: Final = 100_000
 """In run.json, which every listing of iterations reads: 2 MB."""
+UNKNOWN_SEEN: Final = "unknown"
+_BASE_SEEN: Final = re.compile(r"(\d{1,9})( or more)?")
 
 
 @dataclass(frozen=True)
@@ -135,20 +138,40 @@ def parse_manifest(text: str) -> Manifest:
     return manifest
 
 
-def list_learnt_images(manifest: Manifest) -> list[str] | None:
+def list_learnt_images(manifest: Manifest, before: Iterable[str] = ()) -> list[str] | None:
     """List the images that a training learns from, or chooses by, for run.json: those of train and val.
+
+    Args:
+        manifest: Of the data that it trains on.
+        before: Those that its base weights learnt from, as listed here.
 
     Returns:
         The first digits of the SHA-256 of each, sorted; None where they are more than MAX_LISTED_IMAGES.
     """
-    found = {item.sha256[:_LISTED_DIGITS] for item in manifest.items if item.split != "test"}
+    found = {item.sha256[:_LISTED_DIGITS] for item in manifest.items if item.split != "test"} | set(before)
     return sorted(found) if len(found) <= MAX_LISTED_IMAGES else None
+
+
+def read_learnt_images(facts: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return what run.json lists; None where it lists none: of very many, or of an earlier version."""
+    listed = facts.get("images")
+    return frozenset(map(str, listed)) if isinstance(listed, list) else None
+
+
+def select_listed_images(images: Iterable[str], listed: Set[str]) -> tuple[str, ...]:
+    """Return the images that are listed.
+
+    Args:
+        images: The SHA-256 of each.
+        listed: As `list_learnt_images` has them.
+    """
+    return tuple(image for image in images if image[:_LISTED_DIGITS] in listed)
 
 
 def find_learnt_images(
     facts: Mapping[str, Any], images: Iterable[ImageRecord]
 ) -> tuple[ImageRecord, ...] | None:
-    """Find the images that a training learnt from, or chose by.
+    """Find the images that a training, or that of its base weights, learnt from, or chose by.
 
     Args:
         facts: Of its run.json.
@@ -157,8 +180,38 @@ def find_learnt_images(
     Returns:
         Those of the images; None where run.json lists none: of very many, or of an earlier version.
     """
-    listed = facts.get("images")
-    if not isinstance(listed, list):
+    listed = read_learnt_images(facts)
+    if listed is None:
         return None
-    known = frozenset(map(str, listed))
-    return tuple(image for image in images if image.sha256[:_LISTED_DIGITS] in known)
+    return tuple(image for image in images if select_listed_images([image.sha256], listed))
+
+
+class BaseSeen(NamedTuple):
+    """The test images of a training's own dataset that its base weights were trained on, or chosen by.
+
+    Attributes:
+        number: How many are known.
+        is_complete: Whether there are no others: False where nobody knows all images of the base weights.
+    """
+
+    number: int = 0
+    is_complete: bool = True
+
+    def __str__(self) -> str:
+        if self.is_complete:
+            return str(self.number)
+        return f"{self.number} or more" if self.number else UNKNOWN_SEEN
+
+
+def parse_base_seen(text: object) -> BaseSeen | None:
+    """Parse what run.json, or a tag, says of the base weights; None where it says nothing."""
+    if text == UNKNOWN_SEEN:
+        return BaseSeen(0, is_complete=False)
+    match = _BASE_SEEN.fullmatch(str(text))
+    return BaseSeen(int(match[1]), is_complete=match[2] is None) if match else None
+
+
+def read_base_seen(facts: Mapping[str, Any]) -> BaseSeen | None:
+    """Return what run.json says of the base weights; None where it is of an earlier version."""
+    base = facts.get("base")
+    return parse_base_seen(base.get("seen")) if isinstance(base, Mapping) else None

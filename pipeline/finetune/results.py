@@ -7,7 +7,8 @@ from typing import Any
 from pipeline.config.schema import Config
 from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.paths import FINETUNED_FOLDER
-from pipeline.dataset.manifest import list_learnt_images
+from pipeline.dataset.manifest import BaseSeen, list_learnt_images
+from pipeline.finetune.base_images import BaseImages
 from pipeline.finetune.mlflow_log import log_results
 from pipeline.finetune.outputs import write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
@@ -34,7 +35,8 @@ def write_results(
     best = select_val_metrics(outcome.best_figures)
     overfitting, used = _find_overfitting(outcome), outcome.effective
     file = inputs.base.path.name if inputs.base.path else None
-    base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
+    listed, seen = inputs.base_images or BaseImages(frozenset(), BaseSeen())
+    base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256, "seen": str(seen)}
     report = {
         "val": best,
         "best_epoch": outcome.best_epoch,
@@ -48,7 +50,7 @@ def write_results(
         "run_id": session.run_id,
         "key": inputs.key,
         "data": inputs.prepared.digest,
-        "images": list_learnt_images(inputs.prepared),
+        "images": list_learnt_images(inputs.prepared, listed),
         "task": inputs.prepared.task,
         "names": list(outcome.names),
         "single_cls": config.finetune.single_cls,

@@ -17,7 +17,6 @@ from pipeline.core.paths import (
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmented import read_augmentation_records
-from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.finetune.automatic.image_size import remark_on_classify_size
 from pipeline.finetune.automatic.learning_rate import (
@@ -30,6 +29,7 @@ from pipeline.finetune.automatic.resolve_values import (
     resolve_data_values,
     set_automatic_values,
 )
+from pipeline.finetune.base_images import find_base_images, remark_on_base_images
 from pipeline.finetune.checkpoint_folder import (
     delete_abandoned_checkpoints,
     identify_training,
@@ -57,7 +57,7 @@ from pipeline.storage.finished_trainings import (
 from pipeline.storage.verified_copy import copy_verified
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
-from pipeline.tracking.store.run_tags import DATA_TAG, TRAINING_TAG
+from pipeline.tracking.store.run_tags import BASE_SEEN_TAG, DATA_TAG, TRAINING_TAG
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.distributed.train_in_processes import require_first_machine
 from pipeline.yolo.errors import check_automatic_batch, check_task_arguments
@@ -84,7 +84,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
-    for line in _remark_on_settings(config, inputs.prepared):
+    for line in _remark_on_settings(config, inputs):
         print(f"finetune: {line}")
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
@@ -122,11 +122,16 @@ def _keep_training(folder: Path, *, summary: str) -> None:
         keep_outputs(folder, OUTPUTS, facts={"summary": summary})
 
 
-def _remark_on_settings(config: Config, prepared: Manifest) -> list[str]:
+def _remark_on_settings(config: Config, inputs: TrainingInputs) -> list[str]:
+    prepared, teacher = inputs.prepared, inputs.teacher
+    target = _build_target(config)
+    learnt = find_base_images(teacher.path, teacher.sha256, prepared, target) if teacher else None
     return [
         *list_unused_keys(config.model_dump(mode="json"), prepared.task),
         *list_unused_flips(prepared.keypoints, config.augment.online),
         *remark_on_classify_size(prepared.task, config.finetune.imgsz),
+        *remark_on_base_images("model.weights", config.model.weights, inputs.base_images, prepared),
+        *remark_on_base_images("finetune.distill_model", config.finetune.distill_model, learnt, prepared),
     ]
 
 
@@ -154,7 +159,8 @@ def gather_inputs(config: Config) -> TrainingInputs:
             "architecture": base.architecture_sha256,
         },
     )
-    return TrainingInputs(prepared, copies, base, teacher, key, automatic)
+    learnt = find_base_images(base.path, base.sha256, prepared, _build_target(config))
+    return TrainingInputs(prepared, copies, base, teacher, key, automatic, base_images=learnt)
 
 
 def _resolve_base_weights(config: Config, task: Task) -> BaseWeights:
@@ -181,11 +187,15 @@ def _resolve_teacher(config: Config) -> Teacher | None:
 def _open_run(
     config: Config, inputs: TrainingInputs, folder: Path, *, resume: bool
 ) -> AbstractContextManager[RunSession]:
-    tracker = config.tracking
-    target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
-    name = tracker.run_name or name_training(config, inputs.base, task=inputs.prepared.task, key=inputs.key)
+    task, key = inputs.prepared.task, inputs.key
+    name = config.tracking.run_name or name_training(config, inputs.base, task=task, key=key)
     tags = {**_build_tags(config, inputs), TRAINING_TAG: identify_training(folder, is_resumed=resume)}
-    return open_run(target, key=inputs.key, name=name, tags=tags, resume=resume)
+    return open_run(_build_target(config), key=key, name=name, tags=tags, resume=resume)
+
+
+def _build_target(config: Config) -> TrackingTarget:
+    used = config.tracking
+    return TrackingTarget(used.uri, used.experiment, used.timeout, used.system_metrics)
 
 
 def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_resumed: bool) -> TrainingInputs:
@@ -274,6 +284,7 @@ def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
         "finetrack.strategy": config.finetune.strategy,
         "finetrack.base": inputs.base.name,
         "finetrack.base.sha256": inputs.base.sha256,
+        BASE_SEEN_TAG: str(inputs.base_images.seen) if inputs.base_images else None,
         DATA_TAG: inputs.prepared.digest,
         "finetrack.data.leak": f"{inputs.prepared.leak} images" if inputs.prepared.leak else None,
         "finetrack.seed": config.seed,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
 from pipeline.finetune.automatic.resolve_values import AutomaticValue
+from pipeline.finetune.base_images import BaseImages
 from pipeline.yolo.job import BaseWeights
 from pipeline.yolo.rate_test.choose_rate import RateTest
 
@@ -30,6 +31,8 @@ class TrainingInputs(NamedTuple):
         key: The run key.
         automatic: The values of conf/finetune that are auto, as far as they are chosen.
         rate_test: The test by which lr0 was chosen; None where it is a number.
+        base_images: What the base weights were trained on before; None: nothing, or only images of train
+            and val.
     """
 
     prepared: Manifest
@@ -39,3 +42,4 @@ class TrainingInputs(NamedTuple):
     key: str
     automatic: tuple[AutomaticValue, ...] = ()
     rate_test: RateTest | None = None
+    base_images: BaseImages | None = None

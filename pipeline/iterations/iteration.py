@@ -44,7 +44,8 @@ class Iteration:
             on tiles; may be empty.
         tags: Of the run.
         facts: Further ones for tables: started (seconds since 1970), seconds, commit, dirty, tested (digest
-            of the dataset that it was evaluated on).
+            of the dataset that it was evaluated on), base_seen (what its base weights saw of the test images
+            of its own dataset, see `BaseSeen`; absent for nothing).
         file: Of weights, where it is a file.
     """
 

@@ -14,6 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, PREPARED_FOLDER
 from pipeline.core.tasks import TASKS
 from pipeline.dataset.history import WORKSPACE, read_manifest_at_revision
+from pipeline.dataset.manifest import BaseSeen, read_base_seen
 from pipeline.dataset.prepared import read_manifest
 from pipeline.iterations.iteration import Iteration, ReferenceKind
 from pipeline.iterations.recorded_results import RESULT_FILES, parse_results
@@ -120,13 +121,24 @@ def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iterat
         run_id=iteration.run_id or facts.get("run_id"),
         data=facts.get("data") or iteration.data,
         sha256=hashes.get("best") if isinstance(hashes, dict) else iteration.sha256,
-        facts={**iteration.facts, "key": facts.get("key"), "base": _find_base_hash(facts)},
+        facts={
+            **iteration.facts,
+            "key": facts.get("key"),
+            "base": _find_base_hash(facts),
+            **_find_base_seen(facts),
+        },
     )
 
 
 def _find_base_hash(facts: Mapping[str, Any]) -> str | None:
     base = facts.get("base")
     return base.get("sha256") if isinstance(base, dict) else None
+
+
+def _find_base_seen(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the base weights have seen of the test images; empty where it is nothing."""
+    seen = read_base_seen(facts) or BaseSeen()
+    return {} if seen == BaseSeen() else {"base_seen": str(seen)}
 
 
 def parse_training_facts(content: bytes) -> dict[str, Any]:
@@ -194,7 +206,7 @@ def _add_recorded_facts(iteration: Iteration) -> Iteration:
         data: str | None = read_manifest_at_revision(commit).digest
     except UserError:  # the images are elsewhere, which matters to few questions
         data = None
-    return _add_data(add_training_facts(iteration, _read_training_facts(iteration.reference, commit)), data)
+    return _add_data(add_training_facts(iteration, read_training_facts(iteration.reference, commit)), data)
 
 
 def _add_data(iteration: Iteration, beside: str | None) -> Iteration:
@@ -208,7 +220,16 @@ def _add_data(iteration: Iteration, beside: str | None) -> Iteration:
     return replace(iteration, data=iteration.data or beside, facts={**iteration.facts, **tested})
 
 
-def _read_training_facts(reference: str, commit: str) -> dict[str, Any]:
+def read_training_facts(reference: str, commit: str) -> dict[str, Any]:
+    """Read the run.json of a commit, from DVC's cache or its remote; empty if it cannot be parsed.
+
+    Args:
+        reference: As the user typed it, for the message.
+        commit: Of git.
+
+    Raises:
+        UserError: It is neither in DVC's cache nor on a remote.
+    """
     with TemporaryDirectory(dir=create_scratch_folder("iterations")) as folder:
         copy = Path(folder) / TRAINING_FACTS_FILE
         try:

@@ -12,6 +12,7 @@ from pipeline.core.tasks import TASKS, Task
 from pipeline.iterations.iteration import Iteration, ReferenceKind
 from pipeline.tracking.store.registered_models import ModelVersionRecord
 from pipeline.tracking.store.run_tags import (
+    BASE_SEEN_TAG,
     DATA_TAG,
     DEFAULTS_TAG,
     EVALUATE_PREFIX,
@@ -107,6 +108,7 @@ def _collect_facts(run: TrackedRun, origin: TrackedRun, effective: Mapping[str, 
         "sweep": tags.get(TAG_NAMES["sweep"]),
         "dataset": run.dataset or origin.dataset,
         "tested": tags.get(TEST_DATA_TAG),
+        "base_seen": tags.get(BASE_SEEN_TAG),
         "training": get_training_id(run),
         "model_id": origin.model_id,
         "pruned": tags.get(PRUNED_TAG),

@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.core.config_diff import join_first
 from pipeline.core.text import format_count
+from pipeline.dataset.manifest import BaseSeen, parse_base_seen
 from pipeline.runtime.code_state import COMMIT_TAG, DIRTY_TAG, parse_untracked
+from pipeline.tracking.store.run_tags import BASE_SEEN_TAG
 
 FALSE_ALARMS: Final = 0.05
 """Share of equal models that all classes together, or all slices together, may stop."""
@@ -107,8 +109,8 @@ def judge_origin(
     Args:
         tags: Of its run.
         params: Its flat configuration.
-        seen: Number of test images that it was trained on, where those of another dataset than its own count;
-            None if nobody knows.
+        seen: Number of test images that it, or its base weights, was trained on; None if nobody knows. Where
+            they are those of its own dataset, the tags say it.
         is_own_data: Whether the test images are those of the dataset that it was trained on.
     """
     return _judge_data(tags, params, seen, is_own_data=is_own_data), _judge_code(tags)
@@ -117,28 +119,38 @@ def judge_origin(
 def _judge_data(
     tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None, *, is_own_data: bool
 ) -> GateCheck:
-    leak = tags.get("finetrack.data.leak")
+    leak, base = tags.get("finetrack.data.leak"), parse_base_seen(tags.get(BASE_SEEN_TAG))
+    if base and is_own_data:  # its own splits share no image
+        seen = base.number
     failed = ""
     if leak:
         failed = f"{leak} of val and test share a group with others (data.on_leak)"
     elif seen is None:
         failed = "whether it was trained on the test images is not known: DVC does not have its dataset"
     elif seen:
-        failed = f"it was trained on {format_count(seen, 'test image')} of the comparison"
+        which = "it, or the weights that it started from," if base else "it"
+        failed = f"{which} was trained on {format_count(seen, 'test image')} of the comparison"
     if failed:
         return GateCheck("data", False, failed)
     if not is_own_data:
-        return GateCheck(
-            "data",
-            True,
+        found = (
             "it was trained on no test image; near copies were not looked for, as the test images "
-            "are of another dataset",
+            "are of another dataset"
         )
-    if params.get("data.near_duplicates") is False:
-        return GateCheck(
-            "data", True, "no image is in two splits; near copies were not looked for (data.near_duplicates)"
-        )
-    return GateCheck("data", True, "no test image has a near copy in another split")
+    elif params.get("data.near_duplicates") is False:
+        found = "no image is in two splits; near copies were not looked for (data.near_duplicates)"
+    else:
+        found = "no test image has a near copy in another split"
+    return GateCheck("data", True, f"{found}{_describe_base(base)}")
+
+
+def _describe_base(base: BaseSeen | None) -> str:
+    """Return what else is to be said where the base weights had learnt from other images before."""
+    if base is None:
+        return ""
+    if base.is_complete:
+        return "; the weights that it started from saw no test image, and near copies were not looked for"
+    return "; whether the weights that it started from were trained on test images is not known"
 
 
 def _judge_code(tags: Mapping[str, str]) -> GateCheck:

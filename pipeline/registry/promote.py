@@ -58,7 +58,7 @@ class Judgement(NamedTuple):
         checks: All checks.
         notes: What was evaluated anew, for people.
         champion: The predictions of the champion; they are valid while the gate judges.
-        seen: Number of test images that the model was trained on; None if nobody knows.
+        seen: Number of test images that the model, or its base weights, was trained on; None if nobody knows.
         is_own_data: Whether the test images are those of its own dataset.
     """
 

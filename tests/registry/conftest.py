@@ -25,6 +25,8 @@ RUNS = {
     "leaking": {"predictions": predict(0.7), "tags": TAGS | {"finetrack.data.leak": "3 images"}},
     "replaced": {"predictions": predict(0.9), "tags": TAGS | {"finetrack.weights.sha256": "x" * 64}},
     "elsewhere": {"predictions": predict(0.95, seed=3), "tags": TAGS | {"finetrack.data.digest": "e" * 64}},
+    "continued": {"predictions": predict(0.95, seed=3), "tags": TAGS | {"finetrack.base.seen": "12"}},
+    "unsure": {"predictions": predict(0.95, seed=3), "tags": TAGS | {"finetrack.base.seen": "unknown"}},
     "dirty": {"predictions": predict(0.7), "tags": TAGS | {"finetrack.git.dirty": True}},
 }
 

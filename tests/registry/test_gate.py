@@ -124,6 +124,31 @@ def test_a_model_that_was_trained_on_present_test_images_does_not_pass(seen, pas
     assert (data.passed, code.passed) == (passed, True)
 
 
+@pytest.mark.fault(2, "the base weights were trained on present test images")
+@pytest.mark.parametrize(
+    ("base", "passed", "told"),
+    [
+        (None, True, ""),
+        ("0", True, "near copies were not looked for"),
+        ("12", False, "12 test images"),
+        ("12 or more", False, "12 test images"),
+        ("unknown", True, "is not known"),
+    ],
+)
+def test_test_images_that_the_base_weights_saw_count_on_own_data(base, passed, told):
+    tags = CLEAN | ({"finetrack.base.seen": base} if base else {})
+    data, _ = judge_origin(tags, {})
+    assert (data.passed, told in data.sentence) == (passed, True)
+
+
+@pytest.mark.fault(2, "nobody knows on which images the base weights were trained")
+@pytest.mark.parametrize(("seen", "passed"), [(0, True), (1, False), (None, False)])
+def test_an_unknown_base_is_told_of_on_other_data_too(seen, passed):
+    data, _ = judge_origin(CLEAN | {"finetrack.base.seen": "unknown"}, {}, seen, is_own_data=False)
+    assert data.passed is passed
+    assert not passed or "is not known" in data.sentence
+
+
 def test_near_copies_that_nobody_looked_for_are_not_claimed_to_be_absent():
     [looked, _], [unknown, _] = (
         judge_origin(CLEAN, {"data.near_duplicates": value}) for value in (True, False)

@@ -129,6 +129,29 @@ def test_a_model_of_other_data_that_nobody_knows_is_refused(runs, config):
     assert "not known" in decision.failed[0].sentence
 
 
+@pytest.mark.fault(2, "the base weights were trained on present test images")
+@pytest.mark.parametrize("has_champion", [True, False])
+def test_a_model_whose_base_weights_saw_test_images_is_refused(runs, config, client, has_champion):
+    if has_champion:
+        promote_model(runs["first"], config)
+    decision = promote_model(runs["continued"], config).decision
+    assert [check.name for check in decision.failed] == ["data"]
+    assert "12 test images" in decision.failed[0].sentence
+    decision = promote_model(runs["unsure"], config).decision
+    assert decision.outcome == "promoted"
+    [data] = [check for check in decision.checks if check.name == "data"]
+    assert "not known" in data.sentence
+    version = client.get_model_version_by_alias("parts", "champion")
+    assert "not known" in version.tags["finetrack.gate.reasons"]
+
+
+@pytest.mark.fault(2, "the base weights of the champion were trained on present test images")
+@pytest.mark.parametrize("champion", ["continued", "unsure"])
+def test_a_champion_whose_base_weights_may_have_seen_test_images_is_told_of(runs, config, champion):
+    promote_model(runs[champion], config, force="before")
+    assert len(promote_model(runs["first"], config).notes) == 1
+
+
 def test_the_champion_is_not_promoted_again_and_nothing_without_a_challenger(runs, config):
     with pytest.raises(UserError, match="no version of parts is the challenger"):
         promote_model(None, config)

@@ -96,7 +96,7 @@ class ModelCollector:
             print_notice(f"compare: {iteration.label} {why}: it predicts on test now")
             return self._predict(iteration, folder)
         self._settings.append(iteration.params)
-        if iteration.data and iteration.data != test.data:
+        if iteration.data:
             images = [image.sha256 for image in test.images]
             name = f"dataset {test.data[:DIGITS]}"
             self._found.remarks += remark_on_training_images(iteration, images, data=test.data, name=name)

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 
 from pipeline.core.errors import UserError
 from pipeline.dataset.history import read_manifest_at_revision
+from pipeline.dataset.manifest import parse_base_seen, read_learnt_images, select_listed_images
 from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.recorded_iteration import read_training_facts
 
 
 def count_training_images(iteration: Iteration, images: Iterable[str], *, data: str) -> int | None:
     """Count the test images that a model was trained on, or chosen by, as val images are.
+
+    Those that its base weights were trained on count, as far as they are known: see `has_unknown_base`.
 
     Args:
         iteration: The model.
@@ -21,15 +25,28 @@ def count_training_images(iteration: Iteration, images: Iterable[str], *, data: 
     Returns:
         The number; None where the images of its training are not known.
     """
+    base = parse_base_seen(iteration.facts.get("base_seen"))
     if iteration.data == data:
-        return 0
+        return base.number if base else 0
     try:
         own = read_manifest_at_revision(iteration.revision) if iteration.revision else None
+        facts = read_training_facts(iteration.label, str(iteration.revision)) if own and base else {}
     except UserError:
-        own = None
+        return None
     if own is None or (iteration.data and own.digest != iteration.data):
         return None
-    return len({item.sha256 for item in own.items if item.split != "test"} & set(images))
+    listed = read_learnt_images(facts)
+    if base and listed is None:
+        return None
+    test = set(images)
+    learnt = {item.sha256 for item in own.items if item.split != "test"} & test
+    return len(learnt | set(select_listed_images(test, listed or frozenset())))
+
+
+def has_unknown_base(iteration: Iteration) -> bool:
+    """Check whether a model started from weights of which nobody knows all images of their training."""
+    base = parse_base_seen(iteration.facts.get("base_seen"))
+    return base is not None and not base.is_complete
 
 
 def remark_on_training_images(
@@ -50,9 +67,15 @@ def remark_on_training_images(
             f"whether {iteration.label} was trained on test images of {name} is not known: "
             "if so, its score is too high"
         ]
+    if not seen and has_unknown_base(iteration):
+        return [
+            f"whether the weights that {iteration.label} started from were trained on test images of {name} "
+            "is not known: if so, its score is too high"
+        ]
     if not seen:
         return []
+    which = ", or the weights that it started from," if "base_seen" in iteration.facts else ""
     return [
-        f"{iteration.label} was trained on {seen} of the {len(test)} test images of {name}: "
+        f"{iteration.label}{which} was trained on {seen} of the {len(test)} test images of {name}: "
         "its score is too high"
     ]

@@ -8,7 +8,7 @@ from pipeline.compose.stage import ParamValues
 from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
-from pipeline.sweep.learning_curve.published_weights import find_weights_origin
+from pipeline.storage.base_weights import find_weights_origin
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
 

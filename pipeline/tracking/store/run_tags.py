@@ -33,6 +33,10 @@ TEST_DATA_TAG: Final = "finetrack.evaluate.data"
 """Tag with the digest of the prepared dataset whose test images were evaluated on."""
 SEEN_TAG: Final = "finetrack.evaluate.seen"
 """Tag with how many of these test images were trained on, or `unknown`; absent where there are none."""
+BASE_SEEN_TAG: Final = "finetrack.base.seen"
+"""Tag with how many test images of its own dataset the base weights of a training were trained on: `3`,
+`3 or more` or `unknown`; absent where they are official, or learnt from no images but those of its train and
+val."""
 WEIGHTS_TAG: Final = "finetrack.weights.sha256"
 """Tag with the SHA-256 of the fine-tuned weights."""
 EXPERIMENT_TAG: Final = "finetrack.dvc.exp"

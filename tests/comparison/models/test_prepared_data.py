@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import warnings
@@ -13,6 +14,7 @@ from pipeline.comparison.models.prepared_data import open_prepared_data
 from pipeline.comparison.models.training_images import count_training_images, remark_on_training_images
 from pipeline.core.errors import UserError
 from pipeline.dataset.image_columns import ImageColumns, write_image_columns
+from pipeline.dataset.manifest import list_learnt_images
 from pipeline.evaluate.prediction_files import describe_predicted_images
 from pipeline.iterations.iteration import Iteration
 from tests.builders import prepared_dataset
@@ -35,6 +37,10 @@ def revision(tmp_path_factory):
         groups = {item.source: ImageColumns("one group") for item in manifest.items}
         Path("data/columns").mkdir()
         write_image_columns(Path("data/columns"), manifest, groups)
+        Path("models/finetuned").mkdir(parents=True)
+        [seen, *_] = [item.sha256 for item in manifest.in_split("test")]
+        facts = {"images": list_learnt_images(manifest, [seen[:16]]), "base": {"seen": "1"}}
+        Path("models/finetuned/run.json").write_text(json.dumps(facts))
         _add_to_dvc()
         git("add", "-A")
         git("commit", "-qm", "old")
@@ -48,7 +54,7 @@ def _add_to_dvc():
     from dvc.repo import Repo
 
     with warnings.catch_warnings(action="ignore"), Repo.init(".") as repo:
-        repo.add(["data/prepared", "data/columns"])
+        repo.add(["data/prepared", "data/columns", "models/finetuned"])
 
 
 def test_test_images_of_a_revision_are_fetched_and_the_workspace_stays(revision, tmp_path):
@@ -114,3 +120,34 @@ def test_training_images_among_the_test_images_are_counted(revision):
     )
     nobody = Iteration("a", "run", "a", data=manifest.digest)
     assert tell(nobody, newer, "test")[0] is None
+
+
+@pytest.mark.fault(2, "the base weights were trained on present test images")
+@pytest.mark.parametrize(
+    ("seen", "split", "count", "remarks"),
+    [
+        ("0", "test", 1, 1),  # run.json lists one of them, of its base weights
+        ("2 or more", "test", 1, 1),
+        ("2", "train", 2, 1),
+        ("unknown", "newer", 0, 1),
+        ("0", "newer", 0, 0),
+    ],
+)
+def test_test_images_that_the_base_weights_saw_are_counted(revision, seen, split, count, remarks):
+    manifest, newer = revision
+    facts = {"base_seen": seen}
+    iteration = Iteration("a", "run", "a", data=manifest.digest, revision="old", facts=facts)
+    items = newer.in_split("test") if split == "newer" else manifest.in_split(split)
+    images = [item.sha256 for item in items]
+    assert count_training_images(iteration, images, data=newer.digest) == count
+    assert len(remark_on_training_images(iteration, images, data=newer.digest, name="it")) == remarks
+
+
+@pytest.mark.fault(2, "the base weights were trained on present test images")
+@pytest.mark.parametrize(
+    ("seen", "count", "remarks"), [("0", 0, 0), ("2", 2, 1), ("2 or more", 2, 1), ("unknown", 0, 1)]
+)
+def test_test_images_of_its_own_data_that_the_base_weights_saw_are_counted(seen, count, remarks):
+    iteration = Iteration("a", "run", "a", data="d", facts={"base_seen": seen})
+    assert count_training_images(iteration, ["x"], data="d") == count
+    assert len(remark_on_training_images(iteration, ["x"], data="d", name="it")) == remarks

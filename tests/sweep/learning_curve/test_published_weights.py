@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.storage.base_weights import find_weights_origin
 from pipeline.storage.files import hash_file
-from pipeline.sweep.learning_curve.published_weights import find_weights_origin, remark_on_weights
+from pipeline.sweep.learning_curve.published_weights import remark_on_weights
 
 ROOT = Path(__file__).parents[3]
 BUNDLED = "models/foundation/yolo26n-foundation.pt"
