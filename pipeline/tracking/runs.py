@@ -15,7 +15,7 @@ from pipeline.tracking.outbox import RunOutbox, claim_newest_outbox, claim_waiti
 from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
 from pipeline.tracking.run_status import build_end_tags, choose_end_status
 from pipeline.tracking.sanitize import sanitize_params, sanitize_tags
-from pipeline.tracking.sender import MIN_UPLOAD_BYTES_PER_SECOND, OutboxSender
+from pipeline.tracking.sender import MIN_UPLOAD_BYTES_PER_SECOND, OutboxSender, print_tracking_notice
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.database import check_database
@@ -31,7 +31,7 @@ from pipeline.tracking.store.run_tags import (
 )
 from pipeline.tracking.sweep_origin import read_sweep_label, read_sweep_tags
 from pipeline.tracking.system_metrics import SystemMetricsSampler
-from pipeline.tracking.target import TrackingTarget
+from pipeline.tracking.target import TrackingTarget, describe_unused_variables
 
 
 class EvaluationIdentity(NamedTuple):
@@ -204,6 +204,8 @@ def _session(
     nothing raises: the results of a stage are worth more than its log, whose messages wait.
     """
     adds = opening["kind"] == "attach"
+    if not adds and (sentence := describe_unused_variables(target)):
+        print_tracking_notice(sentence)
     with _release_after_error(outbox):
         store = None if adds else MlflowClientCache(target)
         if store:
