@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -12,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import create_scratch_folder
-from pipeline.tracking.store.outage import DatabaseLockedError, is_locked
+from pipeline.tracking.store.outage import SERVED_FILES_SCHEME, DatabaseLockedError, is_locked
 from pipeline.tracking.target import TrackingTarget, format_sqlite_uri
 
 LOCK_WAIT_SECONDS: Final = 5.0
@@ -43,6 +44,32 @@ def check_database(target: TrackingTarget) -> None:
     except (OSError, sqlite3.Error) as error:
         if not is_locked(error):  # another process uses it
             raise _build_database_error(target, error) from error
+
+
+def require_reachable_files(target: TrackingTarget) -> None:
+    """Require that files of new runs can be stored: those of an experiment of a server go through it alone.
+
+    A server is not checked, nor a database that cannot be read now.
+
+    Raises:
+        UserError: The experiment was created through an MLflow server, and the database is used without it.
+    """
+    database = target.database
+    if database is None or not database.exists():
+        return
+    location = ""
+    with (
+        contextlib.suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", timeout=0, uri=True)) as found,
+    ):
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        [location] = found.execute(query, (target.experiment,)).fetchone() or [""]
+    if (location or "").startswith(SERVED_FILES_SCHEME):
+        raise UserError(
+            f"the MLflow experiment {target.experiment} of {target.uri} was created through an MLflow "
+            f"server, which alone stores its files ({location}): set tracking.uri to the address of that "
+            "server, or tracking.experiment to another name"
+        )
 
 
 def prepare_database(target: TrackingTarget) -> None:
