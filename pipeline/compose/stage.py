@@ -30,12 +30,7 @@ from pipeline.compose.lockfile import (
     write_if_changed,
     write_lock,
 )
-from pipeline.core.config_diff import (
-    diff_configs,
-    format_changes,
-    format_overrides,
-    join_first,
-)
+from pipeline.core.config_diff import diff_configs, format_changes, format_overrides, join_first
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PARAMS_FILE, SPLITS_LOCK_FILE
 from pipeline.prepare.stored_splits import carry_over_splits

@@ -84,7 +84,12 @@ class TrackingTarget:
     @property
     def artifact_location(self) -> str | None:
         """The URI of the folder for the experiment's files; None where the server decides."""
-        return self.artifact_root and f"{self.artifact_root}/{quote(self.experiment, safe='')}"
+        return self.artifact_root and f"{self.artifact_root}{self.experiment_path}"
+
+    @property
+    def experiment_path(self) -> str:
+        """The path of the experiment's files below the artifact root, with a slash before it."""
+        return f"/{quote(self.experiment, safe='')}"
 
     @property
     def registry_address(self) -> str | None:
