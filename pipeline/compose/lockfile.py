@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.core.config_diff import KeyDifference, diff_configs
 from pipeline.core.paths import COMPOSE_LOCK_FILE, PARAMS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
@@ -52,6 +53,14 @@ def write_if_changed(path: Path, content: bytes) -> None:
     """Write a file atomically, unless it has this content already: its time shows when it last changed."""
     if not path.exists() or path.read_bytes() != content:
         write_file(path, content)
+
+
+def diff_composed(lock: dict[str, Any], composed: dict[str, Any]) -> list[KeyDifference]:
+    """List the values that conf/ gives now and did not before: a comment or an unused file changes none.
+
+    So an applied experiment stays when a sweep adds its best configuration to conf/experiment.
+    """
+    return diff_configs(lock.get("composed", {}), json.loads(json.dumps(composed, allow_nan=False)))
 
 
 def recall_checked_values(params: bytes) -> dict[str, Any] | None:

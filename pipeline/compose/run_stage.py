@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.compose.code_changes import require_recorded_code
+from pipeline.compose.lockfile import diff_composed
 from pipeline.compose.recorded_inputs import require_recorded_inputs
+from pipeline.compose.stage import CONF, compose_conf
 from pipeline.compose.stage_snapshot import (
     StageSnapshot,
     require_composed_params,
@@ -21,10 +23,13 @@ from pipeline.compose.stage_snapshot import (
     take_snapshot,
 )
 from pipeline.config.schema import parse_config
+from pipeline.core.config_diff import format_changes, join_first
 from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.stages import StageGuard
 from pipeline.runtime.gc_pause import pause_gc
+from pipeline.runtime.progress import print_notice
 from pipeline.storage.files import hold_writer_lock
+from pipeline.storage.fingerprint import fingerprint_config_folder
 from pipeline.storage.scratch_folder import create_scratch_folder
 
 
@@ -41,7 +46,9 @@ def run_stage(stage: str) -> None:
     """
     snapshot = take_snapshot(stage)
     config = parse_config(snapshot.values)
-    if "DVC_STAGE" in os.environ:  # DVC records nothing of a stage that is run by hand
+    if "DVC_STAGE" not in os.environ:  # DVC records nothing of a stage that is run by hand
+        _report_newer_conf(snapshot)
+    else:
         require_recorded_code(stage, snapshot.lock)
         require_composed_params(snapshot)
         require_recorded_inputs(stage, snapshot.values, snapshot.lock)
@@ -54,6 +61,23 @@ def run_stage(stage: str) -> None:
         with _clear_damaged_cache(), _name_changed_inputs(snapshot):
             module.run_stage(config, StageGuard(snapshot.params, confirm))
     require_unchanged_parameters(snapshot)
+
+
+def _report_newer_conf(snapshot: StageSnapshot) -> None:
+    """Say what conf/ gives now and params.yaml was not composed from: `dvc repro` would compose it first."""
+    lock = snapshot.lock
+    if not lock.get("conf") or lock["conf"] == fingerprint_config_folder(CONF):
+        return
+    try:
+        found = format_changes(diff_composed(lock, compose_conf().values))
+    except UserError as error:
+        found = [str(error)]
+    if found:
+        named = join_first(found, "`git diff`")
+        print_notice(
+            f"{snapshot.stage}: conf/ changed since params.yaml was composed ({named}), and "
+            "this run uses params.yaml: to use conf/, run `python -m pipeline compose` before"
+        )
 
 
 @contextmanager

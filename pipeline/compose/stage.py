@@ -8,7 +8,6 @@ nothing to do stays as fast as DVC itself.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.compose.interpolations import require_pure_interpolations
 from pipeline.compose.lockfile import (
     PARAMS_KEY,
+    diff_composed,
     keep_last_params,
     read_lock,
     recall_checked_values,
@@ -88,7 +88,7 @@ def _update_params(current: bytes) -> list[str]:
     lock, conf = read_lock(), fingerprint_config_folder(CONF)
     known = lock["composed"] if lock.get("conf") == conf and (current or _under_dvc_exp()) else None
     composed = compose_conf() if known is None else ParamsFile(b"", known)
-    keep = _under_dvc_exp() or bool(current and _is_same_configuration(lock, composed.values))
+    keep = _under_dvc_exp() or bool(current and not diff_composed(lock, composed.values))
     if keep:
         params = ParamsFile(current, check_params_values(current))
         notes = _describe_overrides(composed.values, params.values)
@@ -137,16 +137,8 @@ def plan_config(overrides: Sequence[str]) -> Config:
     if PARAMS_FILE.exists() and lock.get("conf") == fingerprint_config_folder(CONF):
         return load_config()
     composed = compose_conf().values
-    keep = PARAMS_FILE.exists() and _is_same_configuration(lock, composed)
+    keep = PARAMS_FILE.exists() and not diff_composed(lock, composed)
     return load_config() if keep else parse_config(composed)
-
-
-def _is_same_configuration(lock: ParamValues, composed: ParamValues) -> bool:
-    """Return whether conf/ gives the same values as before: a comment or an unused file changes none.
-
-    So an applied experiment stays when a sweep adds its best configuration to conf/experiment.
-    """
-    return not diff_configs(lock.get("composed", {}), json.loads(json.dumps(composed, allow_nan=False)))
 
 
 def _under_dvc_exp() -> bool:

@@ -8,8 +8,9 @@ from pipeline.config.schema import Config
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import resolve_reference
 from pipeline.registry.gate import GateRules
+from pipeline.runtime.progress import print_notice
 from pipeline.tracking.store.client import MlflowClientCache
-from pipeline.tracking.target import TrackingTarget
+from pipeline.tracking.target import TrackingTarget, describe_unused_variables
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,12 @@ class ModelRegistry:
 
 
 def open_registry(config: Config) -> ModelRegistry:
-    """Return the registry of a configuration; nothing is opened yet."""
+    """Return the registry of a configuration; nothing is opened yet.
+
+    A notice names MLflow's environment variables that name another place, and are not used.
+    """
     where = config.tracking
     target = TrackingTarget(where.uri, where.experiment, where.timeout)
+    if sentence := describe_unused_variables(target):
+        print_notice(f"registry: {sentence}")
     return ModelRegistry(config, target, MlflowClientCache(target))

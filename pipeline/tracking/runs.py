@@ -15,10 +15,10 @@ from pipeline.tracking.outbox import RunOutbox, claim_newest_outbox, claim_waiti
 from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
 from pipeline.tracking.run_status import build_end_tags, choose_end_status
 from pipeline.tracking.sanitize import sanitize_params, sanitize_tags
-from pipeline.tracking.sender import MIN_UPLOAD_BYTES_PER_SECOND, OutboxSender
+from pipeline.tracking.sender import MIN_UPLOAD_BYTES_PER_SECOND, OutboxSender, print_tracking_notice
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.client import MlflowClientCache
-from pipeline.tracking.store.database import check_database
+from pipeline.tracking.store.database import check_database, require_reachable_files
 from pipeline.tracking.store.outage import DatabaseLockedError
 from pipeline.tracking.store.run_tags import (
     EXPERIMENT_TAG,
@@ -31,7 +31,7 @@ from pipeline.tracking.store.run_tags import (
 )
 from pipeline.tracking.sweep_origin import read_sweep_label, read_sweep_tags
 from pipeline.tracking.system_metrics import SystemMetricsSampler
-from pipeline.tracking.target import TrackingTarget
+from pipeline.tracking.target import TrackingTarget, describe_unused_variables
 
 
 class EvaluationIdentity(NamedTuple):
@@ -205,6 +205,7 @@ def _session(
     """
     adds = opening["kind"] == "attach"
     with _release_after_error(outbox):
+        _check_place(target, is_new=not adds)
         store = None if adds else MlflowClientCache(target)
         if store:
             _open_store(store)
@@ -226,6 +227,13 @@ def _session(
         with contextlib.suppress(OSError):  # the disk is full: the next command closes the run
             outbox.append("end", **end)
         session.close(2 * target.timeout + outbox.count_waiting_bytes() / MIN_UPLOAD_BYTES_PER_SECOND)
+
+
+def _check_place(target: TrackingTarget, *, is_new: bool) -> None:
+    """Require that a run's files can be stored; say of a new run which variables are not used."""
+    require_reachable_files(target)
+    if is_new and (sentence := describe_unused_variables(target)):
+        print_tracking_notice(sentence)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The tracking target: the address of the MLflow store and where it keeps files."""
+"""The tracking target: the address of the MLflow store, where it keeps files, and what names another one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from pipeline.storage.scratch_folder import project_root
 
 _SPECIAL_CHARACTERS: Final = frozenset("?#%")
 """They begin a query or a fragment of a URI, or an escape."""
+PLACE_VARIABLES: Final = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_RUN_ID",
+)
+"""MLflow's variables that tell its own programs which store, experiment and run to use."""
 
 
 def format_sqlite_uri(file: Path) -> str:
@@ -76,4 +84,47 @@ class TrackingTarget:
     @property
     def artifact_location(self) -> str | None:
         """The URI of the folder for the experiment's files; None where the server decides."""
-        return self.artifact_root and f"{self.artifact_root}/{quote(self.experiment, safe='')}"
+        return self.artifact_root and f"{self.artifact_root}{self.experiment_path}"
+
+    @property
+    def experiment_path(self) -> str:
+        """The path of the experiment's files below the artifact root, with a slash before it."""
+        return f"/{quote(self.experiment, safe='')}"
+
+    @property
+    def registry_address(self) -> str | None:
+        """The URI of the model registry: that of the runs; None on Databricks, where MLflow chooses one."""
+        return None if self.uri.startswith("databricks") else self.address
+
+    def list_unused_variables(self) -> tuple[str, ...]:
+        """List MLflow's environment variables that name another place than the configuration.
+
+        The configuration decides, since DVC records it with the results. The values are left out: an address
+        may hold a password.
+        """
+        values = {name: os.environ.get(name, "") for name in PLACE_VARIABLES}
+        same = {
+            "MLFLOW_TRACKING_URI": self._is_same_store(values["MLFLOW_TRACKING_URI"]),
+            "MLFLOW_REGISTRY_URI": self.registry_address is None
+            or self._is_same_store(values["MLFLOW_REGISTRY_URI"]),
+            "MLFLOW_EXPERIMENT_NAME": values["MLFLOW_EXPERIMENT_NAME"] == self.experiment,
+        }
+        return tuple(name for name, value in values.items() if value and not same.get(name, False))
+
+    def _is_same_store(self, uri: str) -> bool:
+        file = sqlite_file(uri)
+        if file and self.database:
+            return (project_root() / file).resolve() == self.database.resolve()
+        return uri.rstrip("/") == self.uri.rstrip("/")
+
+
+def describe_unused_variables(target: TrackingTarget) -> str:
+    """Describe the variables that are not used, and where runs and models go; empty if there are none."""
+    names = target.list_unused_variables()
+    if not names:
+        return ""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{' and '.join(names)} {verb} set, and not used: runs and models go to the experiment "
+        f"{target.experiment} of {target.uri}, as tracking.uri and tracking.experiment say"
+    )

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
+from pipeline.compose.stage import CONF, compose_conf
 from pipeline.compose.stage_snapshot import (
     INPUT_FOLDERS,
     RECORDED_LOCK_KEYS,
@@ -29,6 +30,7 @@ from pipeline.core.stages import STAGES
 from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.prepared import read_manifest
 from pipeline.storage.code_digests import compute_code_digests
+from pipeline.storage.fingerprint import fingerprint_config_folder
 from tests import sources
 from tests.builders import prepared_dataset
 
@@ -52,7 +54,7 @@ def project(tmp_path, monkeypatch):
 
 def write_lock(**entries) -> None:
     params = hashlib.sha256(PARAMS_FILE.read_bytes()).hexdigest()
-    lock = {"conf": "", "composed": {}, "params": params, **entries}
+    lock = {"conf": "", "composed": {}, "params": params} | entries
     COMPOSE_LOCK_FILE.write_text(json.dumps(lock))
 
 
@@ -193,6 +195,43 @@ def test_params_that_changed_since_compose_stop_the_next_stage(project, monkeypa
     assert main(["augment"]) == 1
     assert "changed since compose (finetune.lr0 0.002 -> 0.01)" in capsys.readouterr().err
     assert not AUGMENTED_FOLDER.exists()
+
+
+@pytest.fixture
+def configured(project):
+    """A project with a conf/ that its params.yaml was composed from."""
+    shutil.copytree(ROOT / CONF, project / CONF)
+    composed = {"conf": fingerprint_config_folder(CONF), "composed": compose_conf().values}
+    write_lock(code=compute_code_digests(), **composed)
+    return project
+
+
+@pytest.mark.fault(3, "conf/ is edited, and a stage is run by hand without compose")
+@pytest.mark.usefixtures("configured")
+def test_a_stage_that_is_run_by_hand_names_what_conf_says_and_it_does_not_use(capsys):
+    edit(CONF / "config.yaml", "seed: 0", "seed: 1")
+    assert main(["augment"]) == 0
+    [said] = capsys.readouterr().err.splitlines()
+    assert "(seed 0 -> 1)" in said
+    assert "python -m pipeline compose" in said
+
+
+@pytest.mark.fault(3, "conf/ cannot be composed any more, and a stage is run by hand")
+@pytest.mark.usefixtures("configured")
+def test_a_stage_that_is_run_by_hand_names_a_conf_that_cannot_be_composed(capsys):
+    (CONF / "config.yaml").write_text("defaults: [nowhere]\n")
+    assert main(["augment"]) == 0
+    [said] = capsys.readouterr().err.splitlines()
+    assert "nowhere" in said
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.usefixtures("configured")
+def test_a_stage_that_is_run_by_hand_says_nothing_of_a_comment_in_conf(edited, capsys):
+    if edited:
+        (CONF / "config.yaml").write_text((CONF / "config.yaml").read_text() + "# a comment\n")
+    assert main(["augment"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def change_for_a_moment() -> None:

@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -12,7 +13,9 @@ from PIL import Image
 from pipeline.core.errors import UserError
 from pipeline.tracking import sender
 from pipeline.tracking.delivery_report import describe_delivery, require_delivery
+from pipeline.tracking.outbox import create_outbox
 from pipeline.tracking.runs import attach_run, open_run, send_missed
+from pipeline.tracking.store.run_tags import KEY_TAG
 from pipeline.tracking.target import TrackingTarget
 from tests.tracking.servers import FaultyProxy, find_free_port
 
@@ -270,6 +273,43 @@ def test_the_reason_is_what_the_server_says(proxy):
     with open_run(nobody, key="k2", name="demo", tags={}):
         pass
     assert send_missed(nobody).failures == ["Connection refused"]
+
+
+@pytest.fixture
+def behind_server(target, client):
+    """An experiment whose files go through an MLflow server, in a database that is used without one."""
+    client.create_experiment(target.experiment, "mlflow-artifacts:/1")
+    return target
+
+
+@pytest.mark.fault(6, "an experiment was created through a server, and the database is used without it")
+@pytest.mark.parametrize("enter", [partial(open_run, tags={}, name="n"), partial(attach_run, run_id=None)])
+def test_files_that_only_a_server_reaches_are_named_before_the_work(behind_server, tmp_path, enter):
+    with (
+        pytest.raises(UserError, match=r"experiment trial .*mlflow-artifacts:/1"),
+        enter(behind_server, key="k1"),
+    ):
+        raise AssertionError("the work began")
+    assert not [*tmp_path.rglob("messages.jsonl")]
+
+
+@pytest.mark.fault(6, "a run of an experiment behind a server waits here with a file")
+def test_a_file_that_only_a_server_could_store_holds_up_nothing(behind_server, client, capsys):
+    opening = {"stage": "finetune", "name": "n", "tags": {KEY_TAG: "k1"}}
+    end = {"stage": "finetune", "adds": False, "status": "finished", "tags": {}}
+    outbox = create_outbox(behind_server.uri, behind_server.experiment, "k1")
+    outbox.append("open", **opening)
+    (outbox.folder / "files/1").mkdir(parents=True)
+    (outbox.folder / "files/1/a.txt").write_text("a")
+    outbox.append("artifact", file="files/1/a.txt", folder="", files=[("a.txt", 1)])
+    outbox.append("end", **end)
+    outbox.release()
+    report = send_missed(behind_server)
+    assert (report.waiting, report.sent["runs"]) == (0, 1), report
+    assert len(report.missing) == 1
+    [run] = client.search_runs([client.get_experiment_by_name("trial").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert "MLflow refused artifact files/1/a.txt" in capsys.readouterr().err
 
 
 @pytest.mark.fault(6, "an experiment was deleted")

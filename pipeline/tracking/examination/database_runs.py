@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.tracking.examination.database_file import open_read_only
 from pipeline.tracking.examination.stored_runs import RunWithoutModel
+from pipeline.tracking.store.database import find_old_roots
 from pipeline.tracking.store.run_tags import PARENT_TAG, STAGE_TAG_PREFIX
 from pipeline.tracking.store.tracked_runs import TrackedRun
 from pipeline.tracking.target import TrackingTarget
@@ -69,8 +70,12 @@ class DatabaseRuns:
         """List finished trainings whose model is not there, not complete, or without its files."""
         with closing(open_read_only(self._database)) as connection:
             rows = connection.execute(_FINISHED, (self._target.experiment,)).fetchall()
-            moved = _find_move(connection, self._target)
-        judged = [(run, str(name), _judge_model(status, place, moved)) for run, name, status, place in rows]
+            old_roots = find_old_roots(connection, self._target)
+        root = self._target.artifact_root or ""
+        judged = [
+            (run, str(name), _judge_model(status, place, old_roots, root))
+            for run, name, status, place in rows
+        ]
         complete = {run for run, _, reason in judged if not reason}  # a run may have several models
         missing = {run: RunWithoutModel(run, name, reason) for run, name, reason in judged}
         return [item for run, item in missing.items() if run not in complete]
@@ -94,28 +99,17 @@ def _read_run(connection: sqlite3.Connection, row: Sequence[Any]) -> TrackedRun:
     )
 
 
-def _judge_model(status: int | None, place: str | None, moved: tuple[str, str]) -> str:
-    """Return what is missing of a model; empty if it is complete. Remote files are not asked for."""
+def _judge_model(status: int | None, place: str | None, old_roots: Sequence[str], root: str) -> str:
+    """Return what is missing of a model; empty if it is complete. Remote files are not asked for.
+
+    The next command updates addresses below an old root (`update_artifact_locations`).
+    """
     if place is None:
         return "MLflow has none"
     if status != READY:
         return "its upload is not complete"
-    address = place.replace(*moved, 1) if moved[0] and place.startswith(moved[0]) else place
-    found = urlparse(address)
+    old = next((each for each in old_roots if place.startswith(f"{each}/")), "")
+    found = urlparse(root + place.removeprefix(old) if old else place)
     if found.scheme != "file" or (Path(unquote(found.path)) / "MLmodel").is_file():
         return ""
     return f"its files are gone from {unquote(found.path)}"
-
-
-def _find_move(connection: sqlite3.Connection, target: TrackingTarget) -> tuple[str, str]:
-    """Return the old and the new address of files of a project that was moved since; empty if it was not.
-
-    The next command updates the addresses in the database (`update_artifact_locations`).
-    """
-    new, root = target.artifact_location, target.artifact_root
-    query = "SELECT artifact_location FROM experiments WHERE name = ?"
-    [location] = connection.execute(query, (target.experiment,)).fetchone() or [new]
-    if not new or not root or not target.is_own_database or not location or location == new:
-        return "", ""
-    old = str(location).removesuffix(new.removeprefix(root))
-    return ("", "") if old == location else (old, root)

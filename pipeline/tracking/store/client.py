@@ -44,7 +44,9 @@ class MlflowClientCache:
         """
         if self.target.database:
             prepare_database(self.target)
-        return self._create_client(tracking_uri=self.target.address)
+        return self._create_client(
+            tracking_uri=self.target.address, registry_uri=self.target.registry_address
+        )
 
     @property
     def is_open(self) -> bool:
@@ -114,8 +116,10 @@ def allow_upload_time(target: TrackingTarget, seconds: float) -> Iterator[None]:
 
 
 def _set_mlflow_environment(target: TrackingTarget) -> None:
-    """Set MLflow's environment variables: no telemetry, and no call that waits for minutes."""
+    """Set MLflow's environment variables: no telemetry, no call that is queued or waits for minutes."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    # A queued call reports a failure to a log alone, after its message was marked as sent.
+    os.environ |= {"MLFLOW_ENABLE_ASYNC_LOGGING": "false"}
     os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(target.timeout))}
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:  # also where MLflow was imported before
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)

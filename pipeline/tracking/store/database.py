@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
 from pipeline.core.errors import UserError
-from pipeline.storage.scratch_folder import create_scratch_folder
-from pipeline.tracking.store.outage import DatabaseLockedError, is_locked
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
+from pipeline.tracking.store.outage import SERVED_FILES_SCHEME, DatabaseLockedError, is_locked
 from pipeline.tracking.target import TrackingTarget, format_sqlite_uri
 
 LOCK_WAIT_SECONDS: Final = 5.0
@@ -43,6 +47,32 @@ def check_database(target: TrackingTarget) -> None:
     except (OSError, sqlite3.Error) as error:
         if not is_locked(error):  # another process uses it
             raise _build_database_error(target, error) from error
+
+
+def require_reachable_files(target: TrackingTarget) -> None:
+    """Require that files of new runs can be stored: those of an experiment of a server go through it alone.
+
+    A server is not checked, nor a database that cannot be read now.
+
+    Raises:
+        UserError: The experiment was created through an MLflow server, and the database is used without it.
+    """
+    database = target.database
+    if database is None or not database.exists():
+        return
+    location = ""
+    with (
+        contextlib.suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", timeout=0, uri=True)) as found,
+    ):
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        [location] = found.execute(query, (target.experiment,)).fetchone() or [""]
+    if (location or "").startswith(SERVED_FILES_SCHEME):
+        raise UserError(
+            f"the MLflow experiment {target.experiment} of {target.uri} was created through an MLflow "
+            f"server, which alone stores its files ({location}): set tracking.uri to the address of that "
+            "server, or tracking.experiment to another name"
+        )
 
 
 def prepare_database(target: TrackingTarget) -> None:
@@ -98,6 +128,8 @@ def _migrate(address: str, target: TrackingTarget) -> None:
     SqlAlchemyStore(address, target.artifact_root).engine.dispose()
 
 
+FIRST_EXPERIMENT: Final = 0
+"""The number of the experiment that MLflow creates with the tables."""
 LOCATION_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -107,23 +139,54 @@ LOCATION_COLUMNS = (
 
 
 def update_artifact_locations(target: TrackingTarget) -> None:
-    """Update the artifact locations in the database after the project's folder was moved.
+    """Update the artifact locations in the database after the project's folder was moved or copied.
 
     Otherwise old runs show no files, and new runs write theirs to the old place. MLflow has no call for this.
     Call it under the lock of `prepare_database`. A database outside this project did not move with it.
     """
-    if not target.database or not target.artifact_location or not target.artifact_root:
-        return
-    if not target.is_own_database:
+    if not target.database:
         return
     with closing(sqlite3.connect(target.database, timeout=20)) as database, database:
-        query = "SELECT artifact_location FROM experiments WHERE name = ?"
-        [location] = database.execute(query, (target.experiment,)).fetchone() or [target.artifact_location]
-        old = location.removesuffix(target.artifact_location.removeprefix(target.artifact_root))
-        if old in {location, target.artifact_root} or not old.startswith("file:"):
-            return
-        for table, column in LOCATION_COLUMNS:
-            database.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                (f"{target.artifact_root}/", len(old) + 2, len(old) + 1, f"{old}/"),
-            )
+        for old in find_old_roots(database, target):
+            for table, column in LOCATION_COLUMNS:
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE substr({column}, 1, ?) = ?",
+                    (f"{target.artifact_root}/", len(old) + 2, len(old) + 1, f"{old}/"),
+                )
+
+
+def find_old_roots(database: sqlite3.Connection, target: TrackingTarget) -> list[str]:
+    """Find the artifact roots that this project had at earlier places.
+
+    MLflow's first experiment has the root of the time when the database was created. Another root counts if
+    files of its experiments are in this project, or if it is that of the present experiment. What is left
+    has an address that a user chose, such as a folder on another disk.
+
+    Args:
+        database: A connection.
+        target: Its store; only one in the project's folder moves with it.
+
+    Returns:
+        Addresses such as `file:///old/mlruns`, without the present one; each once.
+    """
+    present = target.artifact_root
+    if present is None or not target.is_own_database:
+        return []
+    here = _get_folder(present)
+    found: dict[str, None] = {}
+    query = "SELECT experiment_id, name, artifact_location FROM experiments"
+    for number, name, location in database.execute(query).fetchall():
+        before, separator, rest = (location or "").rpartition("/mlruns/")
+        old = f"{before}/mlruns"
+        if not separator or not old.startswith("file:") or _get_folder(old).is_relative_to(project_root()):
+            continue
+        is_present = name == target.experiment and location == f"{old}{target.experiment_path}"
+        if number == FIRST_EXPERIMENT or is_present or (here / url2pathname(rest)).is_dir():
+            found[old] = None
+    return [*found]
+
+
+def _get_folder(address: str) -> Path:
+    """Return the folder of a file's URI, where links lead to."""
+    return Path(url2pathname(urlsplit(address).path)).resolve()

@@ -11,7 +11,7 @@ from pipeline.tracking.outbox import OutboxMessage
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.mlflow_writer import OPENING_KINDS, MlflowWriter
 from pipeline.tracking.store.model_upload import find_model
-from pipeline.tracking.store.outage import is_outage
+from pipeline.tracking.store.outage import is_outage, needs_server
 
 REPEATABLE_KINDS = frozenset({"params", "metrics"})
 """Messages that can be sent again; the files of others were deleted when they were sent."""
@@ -108,9 +108,17 @@ def _iterate_missing_files(
         for path, size in message.get("files", ())
     }
     folders = {path.rpartition("/")[0] for path in wanted}
-    known = {
-        file.path: file.file_size
-        for folder in folders
-        for file in store.client.list_artifacts(run_id, folder or None)
-    }
+    known = {file.path: file.file_size for folder in folders for file in _list_files(store, run_id, folder)}
     yield from (path for path, size in wanted.items() if known.get(path) != size)
+
+
+def _list_files(store: MlflowClientCache, run_id: str, folder: str) -> list[Any]:
+    """List the files of a folder of a run; none where only a server reaches them."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return list(store.client.list_artifacts(run_id, folder or None))
+    except MlflowException as error:
+        if not needs_server(error):
+            raise
+        return []

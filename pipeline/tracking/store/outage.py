@@ -22,6 +22,12 @@ _UNKNOWN_ISSUER_CODES: Final = frozenset({18, 19, 20, 21})
 _ANSWER: Final = re.compile(r"failed with error code (\d+) != \d+\. Response body: '(.*)'$", re.DOTALL)
 
 
+SERVED_FILES_SCHEME: Final = "mlflow-artifacts:"
+"""Begins the address of files that are stored and read through an MLflow server alone."""
+_NO_SERVER: Final = "When an mlflow-artifacts URI was supplied, the tracking URI must be a valid http"
+"""Begins MLflow's answer where such files are wanted of a database; it names the wrong variable to set."""
+
+
 class StoreUnavailableError(Exception):
     """The store answers, but accepts nothing until the user acts."""
 
@@ -40,6 +46,8 @@ def is_outage(error: Exception) -> bool:
 
     if isinstance(error, FileNotFoundError):
         return False
+    if needs_server(error):
+        return False
     if isinstance(error, MlflowException):
         code, kind = error.get_http_status_code(), error.error_code
         return code >= 500 or code in {401, 403, 408, 429} or kind == "ENDPOINT_NOT_FOUND"
@@ -47,6 +55,11 @@ def is_outage(error: Exception) -> bool:
     if response is not None:
         return bool(response.status_code >= 500 or response.status_code in {401, 403, 404, 408, 429})
     return isinstance(error, OSError | UserError | StoreUnavailableError | DatabaseLockedError)
+
+
+def needs_server(error: Exception) -> bool:
+    """Check whether a file belongs to a run of a server, and no server was asked for it."""
+    return _NO_SERVER in str(error)
 
 
 def is_denied(error: Exception) -> bool:
@@ -65,7 +78,9 @@ def describe_failure(error: Exception) -> str:
     """Return why a call failed, on one line: the server's own words, or the operating system's."""
     answer = _ANSWER.search(str(error))
     response = getattr(error, "response", None)
-    if answer:
+    if needs_server(error):
+        text = "files of this run are stored and read through its MLflow server alone, not through a database"
+    elif answer:
         text = _describe_answer(int(answer[1]), answer[2])
     elif response is not None:
         text = _describe_answer(response.status_code, response.text)

@@ -49,6 +49,8 @@ def plan_ui_server(target: TrackingTarget, host: str, port: int) -> UiServer:
     hosts = [f"{bracket_host(name)}:{port}" for name in ("localhost", DEFAULT_HOST, *names)]
     command = (
         *(sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", target.address, "--workers", "1"),
+        # Otherwise files of an experiment that is created in the pages go through this server alone.
+        *("--default-artifact-root", str(target.artifact_root)),
         *("--host", host, "--port", str(port)),
         *("--allowed-hosts", ",".join(hosts)),
         *("--cors-allowed-origins", ",".join(f"http://{each}" for each in hosts)),

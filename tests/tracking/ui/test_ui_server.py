@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import time
+import urllib.request
+from dataclasses import replace
 
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.tracking.runs import open_run, send_missed
 from pipeline.tracking.target import TrackingTarget
 from pipeline.tracking.ui.listen_address import list_names, require_free_port
 from pipeline.tracking.ui.ui_server import plan_ui_server
@@ -43,6 +50,42 @@ def test_for_other_machines_it_knows_its_own_names_alone(free_port):
     assert not any("*" in host for host in hosts)
     assert server.others
     assert find_option(server.command, "--cors-allowed-origins") == [f"http://{host}" for host in hosts]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(6, "an experiment is created in the pages of `make ui`")
+def test_runs_of_an_experiment_that_was_made_in_the_pages_keep_their_files(fresh, client, free_port):
+    send_missed(fresh)
+    command = plan_ui_server(fresh, "127.0.0.1", free_port).command
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    pages = subprocess.Popen(command, **quiet)
+    try:
+        address = f"http://127.0.0.1:{free_port}"
+        wait_for_answer(f"{address}/health")
+        client.__class__(address).create_experiment("parts")
+    finally:
+        os.killpg(pages.pid, signal.SIGKILL)
+        pages.wait()
+    with open_run(replace(fresh, experiment="parts"), key="k1", name="demo", tags={}) as session:
+        session.log_text("a", "a.txt")
+    assert client.get_run(session.run_id).info.status == "FINISHED"
+    assert [file.path for file in client.list_artifacts(session.run_id)] == ["a.txt"]
+    assert [*(fresh.database.parent / "mlruns").rglob("a.txt")] != []
+
+
+def wait_for_answer(address):
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(address, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError("the pages do not answer")
+
+
+def test_files_of_new_experiments_are_in_the_folder_of_the_project(fresh, free_port):
+    command = plan_ui_server(fresh, "127.0.0.1", free_port).command
+    assert find_option(command, "--default-artifact-root") == [fresh.artifact_root]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -103,13 +103,19 @@ def read_champion_history(store: MlflowClientCache, name: str) -> ChampionHistor
     """Read the changes of the champion; None if nothing was registered under this name.
 
     Raises:
-        UserError: The run that holds them was deleted.
+        UserError: The run that holds them was deleted, or is gone for good.
     """
     model = find_registered_model(store, name)
     if model is None:
         return None
     run_id = model.tags.get(HISTORY_RUN_TAG) or _adopt_model(store, name)
-    run = store.client.get_run(run_id)
+    run = store.get_run(run_id)
+    if run is None:  # no new one in its place: it may be there, and this user may not read it
+        raise UserError(
+            f"MLflow does not have the run {run_id} any more, which holds the champions of {name}, or does "
+            f"not show it to you. If it is gone, delete the tag {HISTORY_RUN_TAG} of the registered model "
+            f"{name}: the champion stays, and a new list of champions begins"
+        )
     if run.info.lifecycle_stage != "active":
         raise UserError(
             f"the MLflow run {run_id} was deleted, which holds the champions of {name}: restore it in MLflow "
@@ -243,8 +249,9 @@ def _delete_challenger_alias(store: MlflowClientCache, name: str, version: str) 
 
 
 def _adopt_model(store: MlflowClientCache, name: str) -> str:
-    """Give a registered model that was made without this project a run for its champions."""
+    """Give a registered model a run for its champions: it was made elsewhere, or its run is gone."""
     run_id = create_history_run(store, name)
+    store.client.set_registered_model_tag(name, APPLIED_TAG, "0")  # the numbers of the run begin again
     store.client.set_registered_model_tag(name, HISTORY_RUN_TAG, run_id)
     return str(store.client.get_registered_model(name).tags[HISTORY_RUN_TAG])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,50 @@ def test_a_deleted_history_is_an_error_that_says_how_to_restore_it(store):
     store.client.delete_run(run_id)
     with pytest.raises(UserError, match=f"mlflow runs restore --run-id {run_id}"):
         complete_last_change(store, "parts")
+
+
+def delete_for_good(store, run_id):
+    """Do what `mlflow gc` does to a run."""
+    store.client.delete_run(run_id)
+    store.client._tracking_client.store._hard_delete_run(run_id)
+
+
+@pytest.mark.fault(13, "`mlflow gc` has deleted the run that holds the champions")
+def test_a_history_that_is_gone_can_be_begun_again(store):
+    for version, replaced in (("1", None), ("2", "1")):
+        change_champion(store, "parts", promote(version, replaced), expected=replaced)
+    run_id = read_champion_history(store, "parts").run_id
+    delete_for_good(store, run_id)
+    with pytest.raises(UserError, match=f"{run_id}.* delete the tag finetrack.champion.run"):
+        change_champion(store, "parts", promote("3", "2"), expected="2")
+    store.client.delete_registered_model_tag("parts", "finetrack.champion.run")
+    assert complete_last_change(store, "parts").changes == ()
+    assert get_aliases(store) == {"champion": "2"}
+    history = read_champion_history(store, "parts")
+    killed = promote("3", "2")._replace(number=1, claim="a")
+    store.client.log_param(history.run_id, "champion.00001", json.dumps(killed._asdict()))
+    assert complete_last_change(store, "parts").list_champions() == ("2", "3")
+    assert get_aliases(store) == {"champion": "3"}
+
+
+def list_what_gc_breaks(target):
+    """Run the query that stands before `mlflow gc` in the documentation."""
+    query = (ROOT / "deploy/registered-but-deleted.sql").read_text()
+    with closing(sqlite3.connect(target.database)) as database:
+        return database.execute(query).fetchall()
+
+
+@pytest.mark.fault(13, "the run that holds the champions was deleted, and `mlflow gc` is next")
+def test_the_query_before_a_deletion_lists_the_run_that_holds_the_champions(store, target):
+    run_id = read_champion_history(store, "parts").run_id
+    store.client.create_registered_model("other")
+    experiment = store.experiment
+    trained = store.client.create_run(experiment).info.run_id
+    store.client.create_model_version("other", "s3://nowhere/model", run_id=trained)
+    assert ("parts", None, run_id, None) not in list_what_gc_breaks(target)
+    store.client.delete_run(run_id)
+    store.client.delete_run(trained)
+    assert {("parts", None, run_id, None), ("other", 1, trained, None)} <= {*list_what_gc_breaks(target)}
 
 
 @pytest.mark.parametrize("reason", ["摄像头已更换" * 400, "\U0001f600" * 1000, '"\\' * 900, "a" * 5000])
