@@ -33,6 +33,8 @@ NO_UNLABELLED: Final = "none"
 """The fingerprint where data.unlabelled_source is null."""
 RESTORED_KEY: Final = "restored"
 """The entry of compose.lock.json in a restored iteration: the fingerprints of its inputs stand."""
+RESTORED_NAMES_KEY: Final = "restored_of"
+"""The entry beside it: the names of those inputs. A later source or weights file is none of them."""
 
 
 def fingerprint_inputs(
@@ -69,14 +71,27 @@ def fingerprint_inputs(
     notes = [f"{item.name} is not on this machine: its recorded fingerprint stands" for item in absent]
     notes += [_describe_held(item) for item in held]
     is_same = lock.get("of", {}).get("weights") == inputs["weights"].name
-    is_held = is_same and RESTORED_KEY in lock and "siblings" in lock
+    is_held = is_restored_input(inputs["weights"], lock) and is_same and "siblings" in lock
     known = lock if is_same else {}
     entries["siblings"] = lock["siblings"] if is_held else fingerprint_other_tasks_weights(values, known)
     is_present = inputs["source"].fingerprint == entries["source"]
     parts = dict(inputs["source"].parts) if is_present else lock.get("parts", {})
     of = {key: item.name for key, item in inputs.items()}
-    restored = {key: lock[key] for key in [RESTORED_KEY] if key in lock}
+    restored: dict[str, Any] = {}
+    if RESTORED_KEY in lock:
+        names = {key: name for key, name in of.items() if is_restored_input(inputs[key], lock)}
+        restored = {RESTORED_KEY: lock[RESTORED_KEY], RESTORED_NAMES_KEY: names}
     return {**entries, **({"parts": parts} if parts else {}), "of": of, **restored}, notes
+
+
+def is_restored_input(item: InputFingerprint, lock: Mapping[str, Any]) -> bool:
+    """Tell whether an input is one of a restored iteration, and was one in each `compose` since.
+
+    Args:
+        item: The input.
+        lock: The last compose.lock.json. Before the first `compose`, its names are those of the iteration.
+    """
+    return RESTORED_KEY in lock and item.name in lock.get(RESTORED_NAMES_KEY, lock.get("of", {})).values()
 
 
 def _hold_restored_inputs(
@@ -89,7 +104,7 @@ def _hold_restored_inputs(
     held = []
     for key, item in inputs.items():
         recorded = lock.get(key) if lock.get("of", {}).get(key) == item.name else None
-        if RESTORED_KEY in lock and recorded not in {None, entries[key]}:
+        if is_restored_input(item, lock) and recorded not in {None, entries[key]}:
             entries[key] = recorded
             held.append(item)
     return held
@@ -104,7 +119,7 @@ def _describe_held(item: InputFingerprint) -> str:
 
 def _read_recorded(key: str, item: InputFingerprint, lock: Mapping[str, Any]) -> str:
     recorded = lock.get(key) if lock.get("of", {}).get(key) == item.name else None
-    if recorded and item.parts and RESTORED_KEY not in lock:
+    if recorded and item.parts and not is_restored_input(item, lock):
         _require_unchanged_parts(item, lock.get("parts", {}))
     if recorded or item.otherwise:
         return str(recorded or item.otherwise)

@@ -13,6 +13,7 @@ from pipeline.compose.input_fingerprints import (
     RESTORED_KEY,
     fingerprint_source_images,
     fingerprint_unlabelled_images,
+    is_restored_input,
 )
 from pipeline.compose.weight_fingerprints import (
     InputFingerprint,
@@ -38,7 +39,7 @@ def require_recorded_inputs(stage: str, values: Mapping[str, Any], lock: Mapping
         UserError: An input changed since `compose`, or is absent.
     """
     for item, recorded in _list_inputs(stage, values, lock):
-        _require_same(item, recorded, is_restored=RESTORED_KEY in lock)
+        _require_same(item, recorded, is_restored=is_restored_input(item, lock))
 
 
 def _list_inputs(

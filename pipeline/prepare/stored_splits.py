@@ -5,7 +5,8 @@
 compose.lock.json, which DVC tracks: the same source, configuration and history give the same split in every
 clone. While nothing changes, the history does not change either, and nothing reruns. DVC deletes
 reports/splits.json before `prepare` runs, for whatever reason it runs: `compose` keeps a copy in .finetrack,
-so that a `prepare` that fails loses nothing.
+so that a `prepare` that fails loses nothing. An older experiment that is applied, or a merge, brings files
+that lack images of HEAD: the history of HEAD is added, and its test images stay in test.
 
 Standard library only: a `dvc repro` without changes imports this module, and must be fast.
 """
@@ -17,10 +18,11 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.paths import COMPOSE_LOCK_FILE, SPLITS_FILE, SPLITS_LOCK_FILE
+from pipeline.core.text import format_count
 from pipeline.prepare.splits.history import (
     NO_HISTORY,
     SplitHistory,
@@ -33,7 +35,11 @@ from pipeline.prepare.splits.history import (
     render_history,
 )
 from pipeline.storage.files import write_file
+from pipeline.storage.git_commands import GitError, run_git
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
+
+_COMMITTED: Final = ("HEAD", "MERGE_HEAD")
+"""Revisions whose last split is added; the second one exists during a merge."""
 
 
 class StoredSplit(NamedTuple):
@@ -65,10 +71,12 @@ def carry_over_splits(
     inputs = digest_split_inputs(data, source, code)
     if lock.get("divides") == inputs and "earlier" in lock and SPLITS_LOCK_FILE.exists():
         return StoredSplit(None, {"divides": inputs, "earlier": lock["earlier"]}, [])
-    histories = _read_all_histories()
+    here = _read_all_histories()
+    histories = _add_committed_histories(here)
     history, note = (NO_HISTORY, "") if data["source"] is None else find_history(histories, data)
     entries = {"divides": inputs, "earlier": _digest_history(history)}
-    return StoredSplit(render_histories(histories).encode(), entries, [note] if note else [])
+    notes = [note, _describe_committed_test(history, find_history(here, data)[0])]
+    return StoredSplit(render_histories(histories).encode(), entries, [each for each in notes if each])
 
 
 def read_split_history(data: Mapping[str, Any]) -> SplitHistory:
@@ -99,7 +107,7 @@ def find_next_history(data: Mapping[str, Any]) -> SplitHistory:
     Raises:
         UserError: A file is damaged.
     """
-    return find_history(_read_all_histories(), data)[0]
+    return find_history(_add_committed_histories(_read_all_histories()), data)[0]
 
 
 def _read_composed_digest() -> str | None:
@@ -117,6 +125,37 @@ def _read_all_histories() -> dict[str, SplitHistory]:
             last = _read_history(path)
             return add_history(histories, last) if last.sides else histories
     return histories
+
+
+def _add_committed_histories(histories: dict[str, SplitHistory]) -> dict[str, SplitHistory]:
+    """Add the last split at HEAD, and at the commit that is being merged; git may know neither.
+
+    Images that the files here know keep their split of these files, unless they are in test at HEAD.
+    """
+    for revision in _COMMITTED:
+        with suppress(GitError, ValueError, KeyError):  # a damaged one was replaced by the file that is here
+            last = parse_history(run_git(Path.cwd(), "show", f"{revision}:./{SPLITS_FILE.as_posix()}"))
+            if last.sides:
+                histories = _add_all(add_history({}, last), histories)
+    return histories
+
+
+def _add_all(earlier: dict[str, SplitHistory], later: Mapping[str, SplitHistory]) -> dict[str, SplitHistory]:
+    for each in later.values():
+        earlier = add_history(earlier, each)
+    return earlier
+
+
+def _describe_committed_test(history: SplitHistory, here: SplitHistory) -> str:
+    """Say how many images are in test because of a commit; empty if the files here have them there, too."""
+    in_test = [key for key, side in history.sides.items() if side == "test"]
+    number = sum(here.sides.get(key) != "test" for key in in_test)
+    if not number:
+        return ""
+    return (
+        f"{SPLITS_FILE} of the last commit has {format_count(number, 'image')} in test that the files here "
+        "do not have there: they stay in test; another data.seed splits all images anew"
+    )
 
 
 def _keep_copy() -> None:

@@ -19,6 +19,7 @@ from pipeline.dataset.stored_predictions import PredictedImage, StoredPrediction
 from pipeline.iterations.fetch_predictions import fetch_predictions
 from pipeline.iterations.fetch_weights import fetch_weights
 from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration, get_evaluation_settings
+from pipeline.registry.newer_source import find_newer_source
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.target import TrackingTarget
 
@@ -72,7 +73,8 @@ def predict_pair(
         folder: An empty folder, which stays as long as the predictions are used.
 
     Raises:
-        UserError: The models are of different tasks or classes, or images or weights are missing.
+        UserError: The models are of different tasks or classes, images or weights are missing, or
+            data/prepared is older than the source, and has another test set than the challenger's own.
     """
     _require_same_classes(champion, challenger)
     both = (champion, challenger)
@@ -153,8 +155,20 @@ def _find_test_set(challenger: Iteration, stored: StoredPredictions | None, conf
             f"{challenger.label} has no stored predictions, and {PREPARED_FOLDER} has no test images for it: "
             "run `dvc repro`, or `dvc checkout` at its commit"
         )
-    images = manifest.in_split("test") if manifest else stored.images if stored else ()
-    return _TestSet(identify_images(images), manifest, get_evaluation_settings(challenger, config))
+    images = identify_images(manifest.in_split("test") if manifest else stored.images if stored else ())
+    if manifest and (stored is None or identify_images(stored.images) != images):
+        _require_present_source()
+    return _TestSet(images, manifest, get_evaluation_settings(challenger, config))
+
+
+def _require_present_source() -> None:
+    """Require that data/prepared is not older than the source: the challenger may be of newer labels."""
+    source = find_newer_source()
+    if source:
+        raise UserError(
+            f"{PREPARED_FOLDER} was made before {source} changed, and its test images and labels may be "
+            "older than the challenger's: run `dvc repro prepare`, then promote again"
+        )
 
 
 def _require_images(iteration: Iteration, test: _TestSet, reason: str) -> None:

@@ -62,8 +62,9 @@ def restore_iteration(
     ):
         state = read_recorded_state(iteration, target, Path(place))
         project = clone_project(project_root(), clone, state.commit)
+        final = folder / project.relative_to(clone)
         yield from _restore(state, clone, project)
-        yield from _use_store(project, folder / project.relative_to(clone), target)
+        yield from _use_store(project, final, target)
         for finding in _prove(state, project, rerun=rerun):
             findings.append(finding)
             yield finding.text
@@ -72,7 +73,7 @@ def restore_iteration(
     failed = [finding.text for finding in findings if not finding.is_proven]
     if failed:
         raise UserError(f"{folder} has everything that is recorded, but a check failed", *failed)
-    yield f"{folder} is ready: `cd {folder} && dvc repro` goes on from there"
+    yield f"{folder} is ready: `cd {final} && dvc repro` goes on from there"
 
 
 def _require_free_place(folder: Path) -> None:

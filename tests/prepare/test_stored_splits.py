@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.compose.lockfile import read_lock, write_if_changed, write_lock
@@ -11,6 +13,7 @@ from pipeline.prepare.splits.history import parse_histories, render_histories, r
 from pipeline.prepare.splits.partition import SplitImage, SplitRules, split_dataset
 from pipeline.prepare.stored_splits import StoredSplit, carry_over_splits, read_split_history
 from pipeline.storage.files import write_file
+from pipeline.storage.git_commands import run_git
 
 DATA = {
     "format": "yolo",
@@ -124,6 +127,61 @@ def test_temporary_copy_by_dvc_reads_the_last_split_of_the_project(tmp_path, mon
     monkeypatch.chdir(copy)
     compose("two")
     assert select_images(prepare(34), first) == first
+
+
+def commit_files(message: str) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    run_git(Path.cwd(), "add", str(SPLITS_FILE), str(SPLITS_LOCK_FILE), str(COMPOSE_LOCK_FILE))
+    run_git(Path.cwd(), *author, "commit", "--quiet", "-m", message)
+
+
+@pytest.fixture
+def grown(project):
+    """The splits of 100, 140 and 180 images: the last one at HEAD, the first one as the tag `e1`."""
+    run_git(project, "init", "--quiet")
+    made = []
+    for number, count in enumerate((100, 140, 180)):
+        compose(f"{count} images")
+        made.append(prepare(count))
+        commit_files("a split")
+        run_git(project, "tag", f"e{number + 1}")
+    compose("180 images")
+    return made
+
+
+@pytest.mark.fault(2, "the files of an earlier experiment lack test images of HEAD")
+def test_test_images_of_head_stay_where_an_earlier_experiment_is_applied(project, grown):
+    run_git(project, "checkout", "--quiet", "e1", "--", ".")
+    (note,) = compose("180 images").notes
+    assert f"{sum(map('test'.__eq__, grown[2].values())) - 15} images in test" in note
+    assert prepare(180) == grown[2]
+    assert compose("200 images").notes == []
+    assert select_images(prepare(200), grown[2]) == grown[2]
+
+
+@pytest.mark.fault(2, "a merge takes the split of one branch, and forgets test images of the other")
+def test_test_images_of_both_branches_stay_in_a_merge(project, grown):
+    run_git(project, "checkout", "--quiet", "-b", "other", "e1")
+    compose("other")
+    other = prepare(120)
+    write_file(project / ".git/MERGE_HEAD", f"{run_git(project, 'rev-parse', 'e3')}\n".encode())
+    compose("merged")
+    merged = prepare(190)
+    for splits in (grown[2], other):
+        assert {merged[key] for key, split in splits.items() if split == "test"} == {"test"}
+
+
+def test_the_same_commit_gives_the_same_split_in_a_clone(project, grown, tmp_path, monkeypatch):
+    run_git(project, "checkout", "--quiet", "e1", "--", ".")
+    compose("200 images")
+    commit_files("from e1")
+    here = prepare(200)
+    run_git(tmp_path, "clone", "--quiet", str(project), "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "clone"))
+    assert compose("200 images").content is None
+    assert prepare(200) == here
+    assert select_images(here, grown[2]) == grown[2]
 
 
 def test_drawn_images_have_no_history():

@@ -133,7 +133,9 @@ def find_history(histories: Mapping[str, SplitHistory], data: Mapping[str, Any])
 
 
 def add_history(histories: Mapping[str, SplitHistory], last: SplitHistory) -> dict[str, SplitHistory]:
-    """Add the history of the last `prepare`; it replaces the one of the same terms and number of folds.
+    """Add the history of the last `prepare`, united with the one of the same terms and number of folds.
+
+    Of an image that both know, the last one's split counts. Test wins: the two may come from two branches.
 
     Args:
         histories: Earlier ones. A file of an earlier version has one for the terms, whatever its folds.
@@ -141,7 +143,14 @@ def add_history(histories: Mapping[str, SplitHistory], last: SplitHistory) -> di
     """
     same = _select_same_terms(histories, digest_terms(last.terms))
     others = {name: each for name, each in histories.items() if each not in same}
+    for each in same:
+        if each.folds == last.folds:
+            last = last._replace(sides=_unite_sides(each.sides, last.sides))
     return others | {_name_history(each): each for each in [*same, last]}
+
+
+def _unite_sides(earlier: Mapping[str, str], last: Mapping[str, str]) -> dict[str, str]:
+    return {**earlier, **last, **{key: side for key, side in earlier.items() if side == "test"}}
 
 
 def _select_same_terms(histories: Mapping[str, SplitHistory], digest: str) -> list[SplitHistory]:

@@ -180,9 +180,7 @@ def split_dataset(
         remarks=[*remarks, *notes, *subset.remarks],
         duplicate_groups=_keep_groups(duplicate_groups, subset.outside),
         leak=leak.images,
-        history=SplitHistory(
-            _select_terms(rules), rules.folds, _update_history(history, used, assignable, folded)
-        ),
+        history=SplitHistory(_select_terms(rules), rules.folds, _update_history(history, assignable, folded)),
         groups=groups,
         outside=subset.outside,
     )
@@ -261,23 +259,18 @@ def _assign_folds(
 
 
 def _update_history(
-    history: SplitHistory,
-    used: Sequence[SplitImage],
-    assignable: Sequence[SplitImage],
-    folded: Mapping[str, str],
+    history: SplitHistory, assignable: Sequence[SplitImage], folded: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the splits to remember: not those that the source gives; of equal images, test wins.
 
     Args:
-        history: The earlier assignment; its images that are absent now may come back.
-        used: All images.
+        history: The earlier assignment. Its images that are absent now may come back, and the source may
+            stop to give a split to others: both keep their entry.
         assignable: The images that the source leaves to us: its train images can have been carved out.
         folded: The split or fold of each.
     """
-    present = {shorten_hash(image.sha256) for image in used}
-    absent = {key: side for key, side in history.sides.items() if key not in present}
     ordered = sorted(assignable, key=lambda image: folded[image.key] == "test")
-    return absent | {shorten_hash(image.sha256): folded[image.key] for image in ordered}
+    return history.sides | {shorten_hash(image.sha256): folded[image.key] for image in ordered}
 
 
 def _select_terms(rules: SplitRules) -> dict[str, Any]:

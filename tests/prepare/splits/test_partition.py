@@ -477,6 +477,32 @@ def test_carved_images_stay_and_source_splits_are_not_remembered():
     assert split_dataset(moved, RULES, first.history).splits["39"] == "train"
 
 
+@pytest.mark.fault(2, "test images are forgotten while a split that came with the data names them")
+@pytest.mark.parametrize("folds", [None, 3])
+def test_earlier_splits_are_remembered_while_the_source_gives_one(folds):
+    rules = RULES._replace(folds=folds)
+    without = make_images(60)
+    first = split_dataset(without, rules, NO_HISTORY)
+    given = [e._replace(split=("train", "val", "test")[n % 3]) for n, e in enumerate(without[:40])]
+    second = split_dataset(given, rules, first.history)
+    held = {key for key, side in first.history.sides.items() if side == "test"}
+    assert held <= {key for key, side in second.history.sides.items() if side == "test"}
+    third = split_dataset(make_images(120), rules, second.history)
+    assert {third.splits[key] for key, split in first.splits.items() if split == "test"} == {"test"}
+
+
+@pytest.mark.fault(2, "the history of another branch replaces the one with more test images")
+def test_histories_of_two_branches_are_united_and_test_wins():
+    first, second = (
+        SplitHistory(select_terms(RULES._asdict()), None, sides)
+        for sides in ({"a": "test", "b": "train", "c": "val"}, {"a": "train", "b": "val", "d": "test"})
+    )
+    (united,) = add_history(add_history({}, first), second).values()
+    assert united.sides == {"a": "test", "b": "val", "c": "val", "d": "test"}
+    (alone,) = add_history(add_history({}, first), first).values()
+    assert alone == first
+
+
 def test_classes_are_stratified_over_groups():
     images = [
         make_image(f"{group:02d}-{n}", classes={group % 4 // 3})._replace(columns={"of": str(group)})
