@@ -151,6 +151,18 @@ def test_an_experiment_is_restored_from_its_commit(made, tmp_path):
     assert Project(tmp_path / "back").params()["finetune"]["lr0"] == 0.0005
 
 
+def test_a_project_in_a_subfolder_of_its_repository_is_named_in_the_command(made, tmp_path):
+    project = Project(shutil.copytree(made.folder, tmp_path / "top/ml", symlinks=True), made.variables)
+    shutil.rmtree(project.folder / ".git")
+    project.run("git init -q ..")
+    project.commit()
+    project.run("dvc exp run --name slow -S finetune.lr0=0.0005")
+    run = json.loads((project.folder / "models/finetuned/run.json").read_text())["run_id"]
+    said = project.run(f"python -m pipeline restore {run[:8]} {tmp_path / 'back'}")
+    assert f"`cd {tmp_path / 'back/ml'} && dvc repro`" in said
+    checks(tmp_path / "back/ml")
+
+
 @pytest.mark.fault(3, "code that was not logged")
 def test_lost_changes_of_the_code_are_no_restored_iteration(made, run, tmp_path):
     project = Project(shutil.copytree(made.folder, tmp_path / "project", symlinks=True), made.variables)
