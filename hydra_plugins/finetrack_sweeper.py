@@ -37,9 +37,10 @@ class FinetrackSweeper(Sweeper):
             arguments: The overrides of the command, without those of Hydra itself.
         """
         from pipeline.sweep.run import run_planned_sweep
+        from pipeline.sweep.space.prepared_spaces import drop_prepared_spaces
         from pipeline.sweep.space.sweep_words import list_chosen_words, parse_settings
 
-        words = list_chosen_words(self.params, arguments)
+        words = list_chosen_words(self.params, drop_prepared_spaces(arguments))
         with _set_hydra_aside():
             return run_planned_sweep(words, parse_settings(self.settings))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError, model_validator
 
@@ -33,6 +33,9 @@ from pipeline.config.messages import (
 )
 from pipeline.core.config_diff import flatten_config, format_yaml_value
 from pipeline.core.errors import UserError
+
+PREPARED_SWEEP_KEY: Final = "prepared_sweep"
+"""Set by the files of conf/sweep, with their name: only a sweep reads what else they hold."""
 
 
 class ConfigError(UserError):
@@ -80,8 +83,13 @@ def parse_config(values: dict[str, Any]) -> Config:
         values: The composed configuration, as plain dictionaries and lists.
 
     Raises:
-        ConfigError: A value is missing or wrong.
+        ConfigError: A value is missing or wrong, or it is the search space of a sweep.
     """
+    if PREPARED_SWEEP_KEY in values:
+        space = f"+sweep={values[PREPARED_SWEEP_KEY]}"
+        raise ConfigError(
+            f"{space} is a search space, and this would train once: run `finetrack sweep {space}`"
+        )
     for key, value in flatten_config(values).items():
         if value == "???":
             raise ConfigError(

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from pipeline.config.messages import flatten_schema
-from pipeline.config.schema import Config, parse_config
+from pipeline.config.schema import PREPARED_SWEEP_KEY, Config, parse_config
 from pipeline.core.config_diff import diff_configs, flatten_config
 from pipeline.storage.fingerprint import fingerprint_config_folder
 
@@ -54,7 +54,10 @@ def test_every_option_composes_and_is_valid(option):
 def test_the_command_that_a_named_combination_opens_with_is_valid(path):
     overrides = header(path)
     assert any(word.lstrip("+") == f"{path.parent.name}={path.stem}" for word in overrides)
-    parse_config(composed(*overrides))
+    values = composed(*overrides)
+    is_space = path.parent.name == "sweep"
+    assert values.pop(PREPARED_SWEEP_KEY, None) == (path.stem if is_space else None)
+    parse_config(values)
 
 
 def test_params_yaml_is_conf_composed():

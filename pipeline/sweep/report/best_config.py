@@ -6,16 +6,14 @@ import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.compose.stage import CONF, ParamValues, compose_conf, compose_nodes, config_errors_as_sentences
 from pipeline.core.config_diff import ABSENT, diff_configs, format_overrides, join_first
 from pipeline.core.errors import UserError
 from pipeline.runtime.code_state import EXPERIMENTS, SWEEP_MARK
 from pipeline.storage.files import write_file
-
-_SWEEPS: Final = "sweep"
-"""The group of conf/ with search spaces, which decide no training."""
+from pipeline.sweep.space.prepared_spaces import PREPARED_SPACES
 
 
 class BestConfig(NamedTuple):
@@ -133,7 +131,7 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[list[str], tuple[str, ..
     for word, override in zip(overrides, _parse_overrides(overrides), strict=True):
         key = override.key_or_group
         is_group = (CONF / key).is_dir()
-        if key == _SWEEPS or key.partition(".")[0].partition("/")[0] == "hydra":
+        if key == PREPARED_SPACES or key.partition(".")[0].partition("/")[0] == "hydra":
             continue
         if word.startswith("~"):
             deleted.append(word)

@@ -13,6 +13,7 @@ from pipeline.compose.override_keys import require_known_key, takes_only_integer
 from pipeline.compose.stage import CONF, config_errors_as_sentences
 from pipeline.core.errors import UserError
 from pipeline.sweep.settings import SamplerName, SweepSettings
+from pipeline.sweep.space.prepared_spaces import PREPARED_SPACES
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 MAX_VALUES: Final = 20_000
 """Values of an axis, and combinations of a grid."""
-
-_PREPARED_SPACES: Final = "sweep"
-"""The group of conf/ whose files hold prepared search spaces."""
 
 
 class ParsedAxes(NamedTuple):
@@ -95,9 +93,9 @@ def _require_usable_word(word: Override) -> None:
     if sweeps and word.is_hydra_override():
         text = str(word.input_line).replace("hydra.sweeper.", "sweep.", 1)
         raise UserError(f"the command: {text} gives a setting of the sweep several values: give it one")
-    if key == _PREPARED_SPACES and not (word.is_add() or word.is_force_add()):
+    if key == PREPARED_SPACES and not (word.is_add() or word.is_force_add()):
         raise UserError(f"the command: {word.input_line} needs a +: write +{word.input_line}")
-    if sweeps and key == _PREPARED_SPACES:
+    if sweeps and key == PREPARED_SPACES:
         raise UserError(f"the command: {word.input_line} names several prepared sweeps: a command runs one")
 
 

@@ -52,7 +52,6 @@ CASES = {
     "groups": ("finetune=head", "data=yolo", "data.source='/a b/c, d'", "augment=none", "finetune.lr0=0.003"),
     "lists and references": ("data=auto", "data.source=['/a b','/c']", "finetune.lr0=${model.lr0.head}"),
     "an experiment below": ("+experiment=[smoke]", "finetune=gradual", "finetune.epochs=5"),
-    "a prepared space": ("+sweep=learning_rate", "finetune.momentum=0.8"),
 }
 
 

@@ -11,8 +11,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from hydra_plugins.finetrack_sweeper import FinetrackSweeper
+from pipeline.compose.stage import compose_conf
+from pipeline.config.schema import ConfigError, parse_config
+from pipeline.core.errors import UserError
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import plan_space
+from pipeline.sweep.space.prepared_spaces import drop_prepared_spaces
 from pipeline.sweep.space.sweep_words import list_chosen_words, parse_settings
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +44,41 @@ def test_all_combinations_of_a_prepared_space_can_run(name):
     assert settings.trials or len(found.points) > 2
     if name in STRATEGIES:
         assert found.first["finetune"]["strategy"] == name
+
+
+@pytest.mark.fault(3, "a prepared space is given to `dvc exp run`")
+@pytest.mark.parametrize("name", SPACES)
+def test_a_prepared_space_is_refused_where_one_training_would_run(name):
+    values = compose_conf([f"+sweep={name}"]).values
+    with pytest.raises(
+        ConfigError, match=rf"^\+sweep={name} is a search space.*finetrack sweep \+sweep={name}"
+    ):
+        parse_config(values)
+
+
+@pytest.mark.parametrize("word", ["+sweep=quick", "++sweep=quick", "+sweep='quick'"])
+def test_the_jobs_of_a_sweep_do_not_name_its_prepared_space(word):
+    assert drop_prepared_spaces([word, "seed=1,2", "+sweep.x=1"]) == ["seed=1,2", "+sweep.x=1"]
+
+
+@pytest.fixture
+def own_space(tmp_path, monkeypatch):
+    """Write a space of one's own."""
+    (tmp_path / "conf/sweep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "conf/sweep/mine.yaml"
+
+
+def test_a_space_of_ones_own_without_the_key_reaches_the_jobs(own_space):
+    own_space.write_text("hydra: {}\nfinetune: {epochs: 5}\n")
+    assert drop_prepared_spaces(["+sweep=mine"]) == ["+sweep=mine"]
+
+
+@pytest.mark.fault(3, "a copy of a prepared space also sets values")
+def test_a_prepared_space_with_values_that_would_reach_no_job_is_refused(own_space):
+    own_space.write_text("prepared_sweep: mine\nhydra: {}\nfinetune: {epochs: 5}\n")
+    with pytest.raises(UserError, match="finetune"):
+        drop_prepared_spaces(["+sweep=mine"])
 
 
 def test_the_quick_space_has_twelve_jobs():

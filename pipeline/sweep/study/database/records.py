@@ -9,6 +9,7 @@ from typing import Any, Final
 from optuna.trial import FrozenTrial
 
 from pipeline.sweep.job import JobResult, SweepJob
+from pipeline.sweep.space.prepared_spaces import drop_prepared_spaces
 
 OWNER: Final = "owner"
 """Which process runs a point; None while none does."""
@@ -54,7 +55,7 @@ def encode_result(result: JobResult) -> dict[str, Any]:
 def decode_result(values: Mapping[str, Any]) -> JobResult:
     """Return a result from JSON values; keys of a later version are ignored."""
     job = _select_fields(SweepJob, values["job"])
-    job["overrides"] = tuple(job["overrides"])
+    job["overrides"] = tuple(drop_prepared_spaces(job["overrides"]))  # earlier versions kept them
     return JobResult(**{**_select_fields(JobResult, values), "job": SweepJob(**job)})
 
 
