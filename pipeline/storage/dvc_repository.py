@@ -43,7 +43,8 @@ def read_file_at_revision(path: Path, revision: str) -> str:
     from dvc.scm import RevError
 
     try:
-        return str(dvc.api.read(path.as_posix(), rev=_resolve_revision(revision)))
+        place = _locate(path, revision)
+        return str(dvc.api.read(place.path.as_posix(), rev=place.commit))
     except RevError as error:
         raise UnknownRevisionError(str(error)) from error
     except (PathMissingError, FileNotFoundError) as error:
@@ -70,11 +71,13 @@ def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
     from dvc.scm import RevError
 
     try:
-        with closing(dvc.api.DVCFileSystem(rev=_resolve_revision(revision))) as tracked:
-            if not tracked.exists(path.as_posix()):
+        place = _locate(path, revision)
+        name = place.path.as_posix()
+        with closing(dvc.api.DVCFileSystem(rev=place.commit, subrepos=place.is_subproject)) as tracked:
+            if not tracked.exists(name):
                 raise MissingContentsError(f"{revision} has no {path.as_posix()}")
-            tracked.get(path.as_posix(), str(target), recursive=tracked.isdir(path.as_posix()))
-            _require_intact(tracked, path, target)
+            tracked.get(name, str(target), recursive=tracked.isdir(name))
+            _require_intact(tracked, place.path, target)
     except RevError as error:
         raise UnknownRevisionError(str(error)) from error
     except (PathMissingError, FileNotFoundError) as error:
@@ -257,12 +260,28 @@ def _require_intact(tracked: Any, path: Path, target: Path) -> None:
             raise RevisionReadError(f"{name} is damaged in DVC's cache or on its remote ({_VERIFY})")
 
 
-def _resolve_revision(revision: str) -> str:
-    """Return the commit of a revision; of an unknown one DVC's own functions leave files open."""
+class _PlaceAtCommit(NamedTuple):
+    """Where DVC has a path of the project at a commit: it counts from the top of the git repository.
+
+    Attributes:
+        path: Relative to that top.
+        commit: The commit.
+        is_subproject: Whether the project is in a folder below it.
+    """
+
+    path: Path
+    commit: str
+    is_subproject: bool
+
+
+def _locate(path: Path, revision: str) -> _PlaceAtCommit:
+    """Locate a path of the project at a revision; of an unknown one DVC's own functions leave files open."""
     from dvc.scm import resolve_rev
 
     with open_repository(Path.cwd()) as repo:
-        return str(resolve_rev(repo.scm, revision))
+        commit = str(resolve_rev(repo.scm, revision))
+        folder = Path(repo.root_dir).resolve().relative_to(Path(repo.scm.root_dir).resolve())
+    return _PlaceAtCommit(folder / path, commit, folder != Path())
 
 
 @contextmanager
