@@ -161,6 +161,8 @@ def test_a_project_in_a_subfolder_of_its_repository_is_named_in_the_command(made
     said = project.run(f"python -m pipeline restore {run[:8]} {tmp_path / 'back'}")
     assert f"`cd {tmp_path / 'back/ml'} && dvc repro`" in said
     checks(tmp_path / "back/ml")
+    project.run(f"python -m pipeline restore slow {tmp_path / 'named'}")
+    assert (tmp_path / "named/ml/dvc.yaml").exists()
 
 
 @pytest.mark.fault(3, "code that was not logged")
