@@ -13,7 +13,6 @@ commit. Recipes with a copy of each image have half of the epochs, and so as man
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ import cells
 import epoch_choice
 import recipes
 from cells import Cell, Terms
+from result_rows import append_row, read_rows
 
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
@@ -177,21 +177,14 @@ def record_result(folder: Path, key: tuple[object, ...], *, name: str) -> None:
     scores = {label: row["AP50-95"] for label, row in rows.items()}
     rare = scores.pop(name)
     images = len(read_manifest(folder / "data/prepared").in_split("train"))
-    is_new = not RESULTS.exists()
-    with RESULTS.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(Result._fields)
-        others = f"{mean(scores.values()):.4f}"
-        writer.writerow([*key, f"{rare:.4f}", others, name, images, cells.read_commit()])
+    others = f"{mean(scores.values()):.4f}"
+    row = (*key, f"{rare:.4f}", others, name, images, cells.read_commit())
+    append_row(RESULTS, Result._fields, row)
 
 
 def read_results() -> list[Result]:
     """Read what is known."""
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(encoding="utf-8", newline="") as file:
-        return [_read_result(row) for row in csv.DictReader(file)]
+    return [_read_result(row) for row in read_rows(RESULTS)]
 
 
 def _read_result(row: dict[str, str]) -> Result:

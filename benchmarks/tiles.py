@@ -12,7 +12,6 @@ epoch, the held-out images judge. Results are kept in benchmarks/tiles.csv, each
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -31,6 +30,7 @@ from cells import Cell, Terms
 from omegaconf import OmegaConf
 from PIL import Image
 from rare_class import format_gain, format_mean
+from result_rows import append_row, read_rows
 
 from pipeline.core.tiles.plan_tiles import Tile, plan_tiles
 from pipeline.dataset.labels import (
@@ -205,20 +205,13 @@ def measure_on_tiles(folder: Path, side: int) -> float:
 def record_result(folder: Path, key: tuple[object, ...], accuracy: float, seconds: float) -> None:
     """Add what a training gave to the table."""
     images = len(read_manifest(folder / "data/prepared").in_split("train"))
-    is_new = not RESULTS.exists()
-    with RESULTS.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(Result._fields)
-        writer.writerow([*key, f"{accuracy:.4f}", f"{seconds:.0f}", images, cells.read_commit()])
+    row = (*key, f"{accuracy:.4f}", f"{seconds:.0f}", images, cells.read_commit())
+    append_row(RESULTS, Result._fields, row)
 
 
 def read_results() -> list[Result]:
     """Read what is known."""
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(encoding="utf-8", newline="") as file:
-        return [_read_result(row) for row in csv.DictReader(file)]
+    return [_read_result(row) for row in read_rows(RESULTS)]
 
 
 def _read_result(row: dict[str, str]) -> Result:

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.dataset.manifest import ImageRecord, Manifest, list_learnt_images
+from pipeline.dataset.manifest import list_learnt_images
 from pipeline.evaluate.seen_images import find_seen_images
-
-
-def build_manifest(**splits):
-    items = [
-        ImageRecord(f"{split}/{name}.png", name * 64, "0" * 64, 8, 8, (0,), name)
-        for split, names in splits.items()
-        for name in names
-    ]
-    return Manifest("detect", ("pit",), tuple(items))
-
+from tests.builders import build_manifest
 
 TRAINED_ON = build_manifest(train="abc", val="de", test="f")
 

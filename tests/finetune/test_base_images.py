@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.manifest import ImageRecord, Manifest, list_learnt_images
+from pipeline.dataset.manifest import list_learnt_images
 from pipeline.finetune.base_images import find_base_images, remark_on_base_images
 from pipeline.storage.files import hash_file
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.store.run_tags import WEIGHTS_TAG
 from pipeline.tracking.target import TrackingTarget
+from tests.builders import build_manifest
 from tests.trainings import FOUNDATION
 
 TARGET = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
@@ -20,15 +21,6 @@ OFFICIAL = {"name": "yolo26n", "weights": "yolo26n.pt", "sha256": "1" * 64}
 OWN = {"name": "mine", "weights": "best.pt", "sha256": "2" * 64}
 RANDOM = {"name": "random", "weights": None, "sha256": None}
 BUNDLED = {"name": "foundation", "weights": "f.pt", "sha256": hash_file(FOUNDATION)}
-
-
-def build_manifest(**splits):
-    items = [
-        ImageRecord(f"{split}/{name}.png", name * 64, "0" * 64, 8, 8, (0,), name)
-        for split, names in splits.items()
-        for name in names
-    ]
-    return Manifest("detect", ("pit",), tuple(items))
 
 
 BEFORE = build_manifest(train="abc", val="de", test="f")
