@@ -188,6 +188,8 @@ def _name_absent_classes(
     manifest: Manifest, split: SplitResult, images: Sequence[IngestedImage]
 ) -> list[str]:
     """Return a sentence about classes whose train images data.fraction leaves out, all of them."""
+    if not split.outside:
+        return []
     counts = manifest.count_objects("train")
     outside = [image.classes.tolist() for image in images if image.source in split.outside]
     left_out = {number for classes in outside for number in classes}
